@@ -1,0 +1,115 @@
+"""The home folder of the embedded stack: who holds it, its credentials, its logs."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from core import jsontext
+from core.errors import Misconfigured
+
+_LARGEST_LOG_BYTES = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What `assay up` leaves for the other commands."""
+
+    url: str
+    api_key: str = field(repr=False)
+
+
+class Home:
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._credentials = self.path / "credentials.json"
+
+    @property
+    def temporal_store(self) -> Path:
+        return self.path / "temporal.db"
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def open_log(self, name: str) -> int:
+        """A descriptor that appends. A log grown too large is set aside first, as `.1`."""
+        path = self.log(name)
+        if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Makes the folder and keeps other `assay up` out of it. Raises Misconfigured."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            (self.path / "logs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise Misconfigured(
+                f"The home folder {self.path} cannot be used ({error.strerror}). "
+                "Set ASSAY_HOME to a folder of yours."
+            ) from error
+        lock = self._lock()
+        try:
+            yield
+        finally:
+            # Before the lock goes: afterwards the name may already be a newcomer's file.
+            (self.path / "up.lock").unlink(missing_ok=True)
+            os.close(lock)
+
+    def _lock(self) -> int:
+        """The kernel drops this lock with its process, so a killed one leaves none behind."""
+        path = self.path / "up.lock"
+        while True:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+                os.close(lock)
+                raise Misconfigured(
+                    f"`assay up` already runs on {self.path} (process {owner}). "
+                    "Stop it, or set ASSAY_HOME to another folder."
+                ) from None
+            if _is_file_at(lock, path):
+                os.ftruncate(lock, 0)
+                os.write(lock, f"{os.getpid()}\n".encode())
+                return lock
+            os.close(lock)
+
+    def credentials(self) -> Credentials | None:
+        """None before the first start. Raises Misconfigured when they cannot be read."""
+        try:
+            text = self._credentials.read_text(errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Misconfigured(
+                f"{self._credentials} cannot be read ({error.strerror})."
+            ) from error
+        try:
+            found = jsontext.loads(text)
+            return Credentials(url=str(found["url"]), api_key=str(found["api_key"]))
+        except (ValueError, KeyError, TypeError):
+            raise Misconfigured(
+                f"{self._credentials} is damaged. Delete it: the next `assay up` makes a new key."
+            ) from None
+
+    def keep(self, credentials: Credentials) -> None:
+        """Readable by its owner alone, and never half-written."""
+        descriptor, name = tempfile.mkstemp(dir=self.path, prefix="credentials.")
+        with os.fdopen(descriptor, "w") as file:
+            file.write(jsontext.dumps(asdict(credentials)) + "\n")
+        Path(name).replace(self._credentials)
+
+
+def _is_file_at(descriptor: int, path: Path) -> bool:
+    """False when the file was unlinked between our opening it and our locking it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,57 @@
+"""Schema versions. `python -m core.migrations` brings the database up to date."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from core import dialect
+from core.database import Database
+from core.errors import Misconfigured
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, bound to a connection where one is given."""
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent))
+    made.attributes["connection"] = connection
+    return made
+
+
+async def upgrade(database: Database, revision: str = "head") -> None:
+    """Safe to call from several processes at once: the first migrates, the others wait."""
+    if revision == "head" and await _version(database) == _head():
+        return
+    async with database.writing_engine.begin() as connection:
+        await dialect.lock_for_migration(connection)
+        await connection.run_sync(lambda sync: command.upgrade(config(sync), revision))
+
+
+async def downgrade(database: Database, revision: str) -> None:
+    async with database.writing_engine.begin() as connection:
+        await dialect.lock_for_migration(connection)
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), revision))
+
+
+async def check(database: Database) -> None:
+    """Raises Misconfigured when the schema is not the one this code was written for."""
+    version = await _version(database)
+    if version != _head():
+        raise Misconfigured(
+            f"The database is at schema version {version or 'none'}, this code needs {_head()}. "
+            "Run `python -m core.migrations`, or set ASSAY_AUTO_MIGRATE=true."
+        )
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(config()).get_current_head()
+
+
+async def _version(database: Database) -> str | None:
+    async with database.engine.connect() as connection:
+        return await connection.run_sync(
+            lambda sync: MigrationContext.configure(sync).get_current_revision()
+        )
