@@ -1,0 +1,98 @@
+"""Small traces that metrics show themselves on."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from core.ids import SpanId, SpanKind, SpanStatus, TraceId
+from core.records import Span, Trace
+
+_START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
+
+
+def span(number: int, kind: SpanKind, name: str, **more: JsonValue) -> Span:
+    """Step `number` of a trace, one second long, below the first step."""
+    values: dict[str, object] = {
+        "id": SpanId(UUID(int=number)),
+        "parent_id": None if number == 1 else SpanId(UUID(int=1)),
+        "name": name,
+        "kind": kind,
+        "status": SpanStatus.OK,
+        "started_at": _START + timedelta(seconds=number - 1),
+        "ended_at": _START + timedelta(seconds=number),
+    }
+    return Span.model_validate(values | more)
+
+
+def tool(number: int, name: str, arguments: JsonValue, result: JsonValue) -> Span:
+    return span(number, SpanKind.TOOL, name, input=arguments, output=result)
+
+
+def trace(
+    request: str,
+    answer: str,
+    spans: Sequence[Span] = (),
+    metadata: dict[str, JsonValue] | None = None,
+) -> Trace:
+    return Trace(
+        id=TraceId(UUID(int=4711)),
+        name="support-agent",
+        input=request,
+        output=answer,
+        metadata=metadata or {},
+        started_at=_START,
+        ended_at=_START + timedelta(seconds=max(1, len(spans))),
+        spans=tuple(spans),
+    )
+
+
+def order_trace() -> Trace:
+    """A question about an order, looked up and answered, with the tools on offer."""
+    request = "Where is my order 4711, and when does it arrive?"
+    answer = "Your order 4711 is out for delivery and arrives today by 18:00."
+    tools: list[JsonValue] = [
+        {"name": "find_order", "description": "State of one order.",
+         "parameters": {"properties": {"order": {"type": "string"}}, "required": ["order"]}},
+        {"name": "cancel_order", "description": "Cancels an order that has not been sent."},
+    ]  # fmt: skip
+    return trace(
+        request,
+        answer,
+        (
+            span(1, SpanKind.AGENT, "support-agent", input=request, output=answer),
+            tool(2, "find_order", {"order": "4711"}, {"state": "out for delivery", "by": "18:00"}),
+            span(
+                3,
+                SpanKind.LLM,
+                "chat",
+                input={"messages": [{"role": "user", "content": request}]},
+                output={"role": "assistant", "content": answer},
+            ),
+        ),
+        {"tools": tools},
+    )
+
+
+def plan_trace() -> Trace:
+    """A conditional cancellation, planned before it was done."""
+    request = "Please cancel my order 4711 if it has not been sent yet."
+    plan = "My plan:\n1. Look up order 4711.\n2. Cancel it if it has not been sent."
+    answer = "Order 4711 had not been sent. It is cancelled."
+    return trace(
+        request,
+        answer,
+        (
+            span(1, SpanKind.AGENT, "support-agent", input=request, output=answer),
+            span(
+                2,
+                SpanKind.LLM,
+                "chat",
+                input={"messages": [{"role": "user", "content": request}]},
+                output={"role": "assistant", "content": plan},
+            ),
+            tool(3, "find_order", {"order": "4711"}, {"state": "packed"}),
+            tool(4, "cancel_order", {"order": "4711"}, {"state": "cancelled"}),
+        ),
+    )

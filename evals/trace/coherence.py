@@ -1,0 +1,41 @@
+"""Is the answer about what was asked?"""
+
+from evals.case import TraceCase
+from evals.examples import order_trace
+from evals.facts import plain_text
+from evals.metric import Example, NotApplicable, Outcome, Scored, TraceMetric
+from evals.vectors import cosine
+
+
+async def evaluate(case: TraceCase) -> Outcome:
+    asked, answered = plain_text(case.trace.input), plain_text(case.trace.output)
+    if not asked or not answered:
+        missing = "input" if not asked else "output"
+        return NotApplicable(f"The trace has no {missing} to compare.")
+    one, other = await case.embed([asked, answered])
+    similarity = min(1.0, max(0.0, cosine(one, other)))
+    return Scored(
+        similarity,
+        f"Input and output are similar in meaning to {similarity:.0%}, by their embeddings.",
+        {"coherence_gap": round(1.0 - similarity, 4)},
+    )
+
+
+_TRACE = order_trace()
+
+METRIC = TraceMetric(
+    name="coherence",
+    about="Is the answer about what was asked, by the likeness of their embeddings?",
+    formula="cosine similarity of the embeddings of the trace's input and output, at least 0; "
+    "not applicable when either is empty",
+    outputs={"coherence_gap": "1 - similarity"},
+    evaluate=evaluate,
+    example=Example(
+        trace=_TRACE,
+        vectors={
+            plain_text(_TRACE.input): (1.0, 0.0),
+            plain_text(_TRACE.output): (0.8, 0.6),
+        },
+        expected=0.8,
+    ),
+)
