@@ -1,0 +1,132 @@
+"""Asking the judge: the trace loaded once for all its metrics, each stage gated and remembered."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from activities.gate import Gate
+from activities.inputs import Pair
+from activities.remembering import Judgements
+from core.database import Database
+from core.errors import NotFound
+from core.ids import ProjectId, RunId
+from core.queries import traces
+from core.records import Trace
+from evals import catalog
+from evals.evaluation import Evaluation, evaluate
+from evals.judge import A, Judge, Judgement, Judges, Question
+from evals.memory import Flights, RememberingJudge
+from evals.metric import TraceMetric
+from evals.reading import Reading
+
+
+class Traces:
+    """Shares one loaded trace among the activities that judge it at the same time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # Weak: a trace is kept only while somebody judges it.
+        self._loaded: WeakValueDictionary[tuple[UUID, UUID, UUID], Reading] = WeakValueDictionary()
+        self._loading: dict[tuple[UUID, UUID, UUID], asyncio.Task[Reading]] = {}
+
+    async def load(self, project_id: ProjectId, run_id: RunId, trace_id: UUID) -> Reading:
+        """Raises NotFound. Metrics judged together see the same state of a trace."""
+        key = (project_id, run_id, trace_id)
+        reading = self._loaded.get(key)
+        if reading is not None:
+            return reading
+        task = self._loading.get(key)
+        if task is None:
+            task = asyncio.create_task(self._load(key))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key))
+        return await asyncio.shield(task)
+
+    async def _load(self, key: tuple[UUID, UUID, UUID]) -> Reading:
+        project_id, _, trace_id = key
+        async with self._database.read() as db:
+            trace = await traces.load(db, ProjectId(project_id), trace_id)
+        if trace is None:
+            raise NotFound("trace", trace_id)
+        reading = Reading(trace)
+        self._loaded[key] = reading
+        return reading
+
+
+class GatedJudge:
+    """A judge that is asked nothing more once the run is closed, and only in its turn."""
+
+    def __init__(
+        self, judge: Judge, pass_gate: Callable[[], Awaitable[None]], slots: asyncio.Semaphore
+    ) -> None:
+        self._judge = judge
+        self._pass_gate = pass_gate
+        self._slots = slots
+
+    @property
+    def model(self) -> str:
+        return self._judge.model
+
+    @property
+    def input_tokens(self) -> int:
+        return self._judge.input_tokens
+
+    @property
+    def parameters(self) -> str:
+        return self._judge.parameters
+
+    async def ask(self, question: Question[A]) -> Judgement[A]:
+        """Raises RunClosed besides what every judge may raise."""
+        async with self._slots:
+            await self._pass_gate()
+            return await self._judge.ask(question)
+
+
+class Judging:
+    """Everything one worker needs to judge a trace, save the store for its score.
+
+    `at_once` questions at most are open at the judges: an activity for a session
+    has several traces judged at the same time, and slots for activities would not
+    bound that.
+    """
+
+    def __init__(self, database: Database, judges: Judges, *, at_once: int = 100) -> None:
+        self._judges = judges
+        self._traces = Traces(database)
+        self._gate = Gate(database)
+        self._judgements = Judgements(database)
+        self._flights: defaultdict[ProjectId, Flights] = defaultdict(Flights)
+        self._slots = asyncio.Semaphore(at_once)
+
+    @property
+    def embedding_model(self) -> str:
+        return self._judges.embedder().model
+
+    async def load(self, pair: Pair, trace_id: UUID) -> Reading:
+        """Raises NotFound."""
+        run = pair.run
+        return await self._traces.load(ProjectId(run.project_id), RunId(run.run_id), trace_id)
+
+    async def evaluate_trace(self, pair: Pair) -> tuple[Trace, Evaluation]:
+        """Raises NotFound, RunClosed, and what a judge may raise."""
+        reading = await self.load(pair, UUID(pair.target_id))
+        return reading.trace, await self.evaluate(pair, catalog.trace_metric(pair.metric), reading)
+
+    async def evaluate(
+        self, pair: Pair, metric: TraceMetric, reading: Reading, earlier: Sequence[Trace] = ()
+    ) -> Evaluation:
+        """Raises RunClosed, and what a judge may raise."""
+        project_id, run_id = ProjectId(pair.run.project_id), RunId(pair.run.run_id)
+        remembering = RememberingJudge(
+            self._judges.judge(pair.model),
+            self._judgements.of(project_id),
+            self._flights[project_id],
+            # A fresh run asks again, once: its own retries still find what it asked.
+            scope=str(run_id) if pair.fresh else "",
+        )
+        judge = GatedJudge(
+            remembering, lambda: self._gate.pass_through(project_id, run_id), self._slots
+        )
+        return await evaluate(metric, reading, judge, self._judges.embedder(), earlier)
