@@ -1,0 +1,269 @@
+"""A worker process: the composition root of workflows, activities and the judge.
+
+Runs against any Temporal and any database; as many as one likes may run at once.
+SIGTERM drains it: judge calls in flight are finished, nothing new is begun.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Final
+
+import uvloop
+from dotenv import load_dotenv
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.judging import Judging
+from activities.monitors import Monitors
+from activities.pairs import Pairs
+from activities.runs import Runs
+from core import clock, logs, migrations, temporal
+from core.clockwork import Clockwork
+from core.database import Database
+from core.errors import AssayError, JudgeUnusable, Misconfigured, Unavailable
+from core.ids import ProjectId, RunStatus
+from core.queries import runs, workers
+from core.schedules import Schedules
+from core.settings import Settings
+from core.tables import EvalRun
+from evals.judge import Judges
+from evals.judges import JudgeConfig, configured_judges
+from workflows.batch import EvalBatchWorkflow
+from workflows.control import EvalRuns, Existence, RunToStart
+from workflows.evaluation import EvalRunWorkflow
+from workflows.monitor import MonitorWorkflow
+
+PRESENCE_SECONDS: Final = 30.0
+ORPHAN_SECONDS: Final = 20.0
+RECONNECT_SECONDS: Final = 2.0
+CATCH_UP_SECONDS: Final = 30.0
+RECONCILE_SECONDS: Final = 3600.0
+
+log = logging.getLogger("assay.worker")
+
+
+async def main(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises Misconfigured for what no waiting can mend."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    judges = configured_judges(
+        JudgeConfig(
+            model=settings.judge_model,
+            api_base=settings.judge_api_base,
+            timeout_seconds=settings.judge_timeout_seconds,
+            input_tokens=settings.judge_input_tokens,
+            embedding_model=settings.embedding_model,
+        )
+    )
+    judges.load()
+    database = Database(settings.database)
+    try:
+        await (migrations.upgrade if settings.auto_migrate else migrations.check)(database)
+        client = await connected(settings, stop)
+        if client is not None:
+            await serve(settings, database, judges, client, stop)
+    finally:
+        await judges.close()
+        await database.close()
+
+
+async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """Waits for Temporal as long as it takes; None when told to stop first."""
+    address = f"127.0.0.1:{settings.temporal_port}"
+    while not stop.is_set():
+        try:
+            client = await temporal.connect(default_address=address)
+            await temporal.ensure_search_attributes(client)
+        except (RuntimeError, Unavailable) as error:
+            log.warning("Temporal cannot be reached yet: %s", error)
+            await until(stop, seconds=RECONNECT_SECONDS)
+        else:
+            return client
+    return None
+
+
+async def serve(
+    settings: Settings, database: Database, judges: Judges, client: Client, stop: asyncio.Event
+) -> None:
+    bookkeeping, judging = queues(settings, database, judges, client)
+    eval_runs = EvalRuns(client, task_queue=settings.task_queue)
+    clockwork = Clockwork(database, Schedules(client, task_queue=settings.task_queue))
+    # The judge queue drains first: a pair that ends still needs the other one.
+    async with (
+        bookkeeping,
+        judging,
+        presence(database, judges),
+        orphanage(database, eval_runs),
+        ticking(clockwork),
+    ):
+        log.info(
+            "Serving task queue %r with %d judge slots; default judge %s",
+            settings.task_queue,
+            settings.judge_concurrency,
+            judges.default_model,
+        )
+        await stop.wait()
+        log.info("Stopping: judge calls in flight have %.0f s", settings.shutdown_grace_seconds)
+
+
+def queues(
+    settings: Settings, database: Database, judges: Judges, client: Client
+) -> tuple[Worker, Worker]:
+    judging_ = Judging(database, judges, at_once=settings.judge_concurrency)
+    runs_, pairs = Runs(database), Pairs(database, judging_)
+    monitors = Monitors(database, default_model=judges.default_model)
+    grace = timedelta(seconds=settings.shutdown_grace_seconds)
+    bookkeeping = Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow],
+        activities=[
+            runs_.resolve_targets,
+            runs_.finish_run,
+            pairs.list_pairs,
+            pairs.fail_pair,
+            monitors.open_due_run,
+        ],
+        # Few at once: replaying many histories together starves the two-second deadlock check.
+        max_concurrent_workflow_tasks=10,
+        graceful_shutdown_timeout=grace,
+    )
+    judging = Worker(
+        client,
+        task_queue=temporal.judge_queue(settings.task_queue),
+        activities=[pairs.judge_pair],
+        max_concurrent_activities=settings.judge_concurrency,
+        max_task_queue_activities_per_second=settings.judge_max_per_second,
+        disable_eager_activity_execution=True,
+        graceful_shutdown_timeout=grace,
+    )
+    return bookkeeping, judging
+
+
+@contextlib.asynccontextmanager
+async def presence(database: Database, judges: Judges) -> AsyncIterator[None]:
+    """Tells the store what this worker offers, at once and again and again; never a key."""
+    worker_id = f"{os.getpid()}@{socket.gethostname()}"
+    started_at = clock.now()
+
+    async def publish() -> None:
+        async with database.write() as db:
+            await workers.publish(
+                db,
+                worker_id=worker_id,
+                started_at=started_at,
+                default_model=judges.default_model,
+                providers=[workers.ProviderRow(**asdict(row)) for row in judges.providers()],
+            )
+
+    await publish()
+    async with repeating(publish, every=PRESENCE_SECONDS):
+        yield
+    async with database.write() as db:
+        await workers.withdraw(db, worker_id)
+
+
+@contextlib.asynccontextmanager
+async def orphanage(database: Database, eval_runs: EvalRuns) -> AsyncIterator[None]:
+    """Runs whose row and workflow parted are started or ended: nothing stands still for ever."""
+
+    async def reconcile() -> None:
+        async with database.read() as db:
+            rows = await runs.unfinished(db, older_than_seconds=ORPHAN_SECONDS, limit=200)
+        for row in rows:
+            await reunite(database, eval_runs, row)
+
+    async with repeating(reconcile, every=ORPHAN_SECONDS):
+        yield
+
+
+async def reunite(database: Database, eval_runs: EvalRuns, row: EvalRun) -> None:
+    existence = await eval_runs.existence(row.id)
+    if existence is Existence.OPEN:
+        return
+    if existence is Existence.ABSENT and row.status is RunStatus.PENDING:
+        log.warning("Run %s was never started; starting it", row.id)
+        await eval_runs.start(RunToStart.of(row), wait_seconds=0)
+        return
+    async with database.write() as db:
+        # Changes nothing where the run has ended in good order since its row was read.
+        await runs.finish(
+            db,
+            ProjectId(row.project_id),
+            row.id,
+            status=RunStatus.FAILED,
+            error_message="Its workflow was ended from outside before every pair was judged. "
+            "Scores so far were kept; retry the run to judge the rest.",
+        )
+
+
+@contextlib.asynccontextmanager
+async def ticking(clockwork: Clockwork) -> AsyncIterator[None]:
+    """Monitors' rows and schedules are brought together now and again and again."""
+    async with (
+        repeating(clockwork.reconcile, every=RECONCILE_SECONDS, at_once=True),
+        repeating(clockwork.catch_up, every=CATCH_UP_SECONDS),
+    ):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def repeating(
+    work: Callable[[], Awaitable[None]], *, every: float, at_once: bool = False
+) -> AsyncIterator[None]:
+    """Does the work every so many seconds while the block runs. A failure waits for the next."""
+
+    async def repeat() -> None:
+        if not at_once:
+            await asyncio.sleep(every)
+        while True:
+            try:
+                await work()
+            except (AssayError, SQLAlchemyError, OSError) as error:
+                log.warning("%s", error)
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def until(stop: asyncio.Event, *, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+def run() -> int:
+    # Provider keys may stand in .env beside our own settings; the environment comes first.
+    load_dotenv(".env")
+    settings = Settings()
+    logs.configure(settings.log_level)
+    try:
+        uvloop.run(main(settings))
+    except (Misconfigured, JudgeUnusable) as error:
+        log.error("%s", error.message)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    code = run()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Temporal's threads may still hold on to Python objects; a regular exit then aborts now and
+    # again (temporalio/sdk-python#300) and would look like a crash to whoever supervises us.
+    os._exit(code)
