@@ -1,0 +1,1 @@
+"""OpenTelemetry spans as trace bodies. Pure: nothing here knows the store."""

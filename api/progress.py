@@ -1,0 +1,56 @@
+"""How a run stands: its row, under what its workflow says while it is not over."""
+
+import asyncio
+from collections.abc import Sequence
+
+from api.dependencies import Stack
+from api.models.runs import EvalRunBody
+from core.ids import ProjectId, RunStatus
+from core.queries import runs, workers
+from core.tables import EvalRun
+from workflows.evaluation import RunProgress
+
+# Below the 2 s within which a read must be answered, no worker being up.
+_ANSWER_SECONDS = 1.6
+
+
+async def live(stack: Stack, row: EvalRun) -> EvalRunBody:
+    if row.status.terminal:
+        return EvalRunBody.of(row)
+    progress = await _ask(stack, row)
+    if progress is not None and not progress.status.terminal:
+        return EvalRunBody.of(row, progress)
+    # Over, or nobody answered: whatever was written meanwhile counts.
+    return await recorded(stack, row)
+
+
+async def recorded(stack: Stack, row: EvalRun) -> EvalRunBody:
+    """The run by its newest row alone."""
+    async with stack.database.read() as db:
+        newest = await runs.find(db, ProjectId(row.project_id), row.id) or row
+        if newest.status.terminal:
+            return EvalRunBody.of(newest)
+        seen = (await workers.offered(db)).seen
+    return EvalRunBody.of(newest, activity=_waiting(newest, workers_seen=seen))
+
+
+async def live_all(stack: Stack, rows: Sequence[EvalRun]) -> list[EvalRunBody]:
+    return await asyncio.gather(*(live(stack, row) for row in rows))
+
+
+async def _ask(stack: Stack, row: EvalRun) -> RunProgress | None:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return await stack.runs.progress(row.id)
+    except TimeoutError:
+        return None
+
+
+def _waiting(row: EvalRun, *, workers_seen: bool) -> str:
+    if row.cancel_requested_at is not None:
+        return "cancelling"
+    if not workers_seen:
+        return "no worker is running"
+    if row.status is RunStatus.PENDING:
+        return "waiting for a worker to begin"
+    return "waiting for a worker to answer"

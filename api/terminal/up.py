@@ -1,0 +1,183 @@
+"""`assay up`: starts the embedded stack, says what runs where, judges the bundled examples."""
+
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+import core
+from api.terminal import screens
+from api.terminal.client import Client
+from core import jsonlines
+from core.embedded import stack as embedded
+from core.embedded.home import Credentials, Home
+from core.embedded.store import opened
+from core.errors import AssayError
+from core.queries.workers import offered, provider_of
+from core.settings import Settings
+from evals.rules import OFFLINE_MODEL
+
+EXAMPLES = Path(core.__file__).parent / "examples"
+EXAMPLE_RUN = "Bundled examples"
+EXAMPLE_METRICS = ["task_completion", "tool_correctness", "step_efficiency"]
+
+NO_KEY_FOUND = (
+    f"{OFFLINE_MODEL}, since no provider key was found: rules that read the shape of a trace "
+    "and no meaning. A baseline, not a verdict.\n"
+    "For a real one: export OPENAI_API_KEY=… (or ANTHROPIC_API_KEY, GEMINI_API_KEY, …) and "
+    "start again. README.md names more."
+)
+
+Json = dict[str, Any]
+
+
+async def serve(settings: Settings, *, workers: int, demo: bool) -> None:
+    home = Home(settings.home)
+    with home.hold():
+        embedded.check_ports(settings)
+        plan = _plan(settings, home, workers)
+        home.keep(Credentials(url=plan.api_url, api_key=plan.api_key))
+        await _serve(plan, demo=demo)
+    screens.out.print("Stopped. Everything stored stays in " + escape(str(home.path)))
+
+
+def _plan(settings: Settings, home: Home, workers: int) -> embedded.Plan:
+    kept = home.credentials()
+    if settings.bootstrap_api_key:
+        api_key = settings.bootstrap_api_key.get_secret_value()
+    else:
+        api_key = kept.api_key if kept else f"assay_{secrets.token_urlsafe(24)}"
+    return embedded.Plan(
+        settings=settings,
+        home=home,
+        workers=workers,
+        api_port=settings.api_port or embedded.free_port(),
+        api_key=api_key,
+    )
+
+
+async def _serve(plan: embedded.Plan, *, demo: bool) -> None:
+    began = time.monotonic()
+    spinner = screens.err.status("Starting …")
+    stack = embedded.Stack(plan, screens.note)
+
+    async def when_ready() -> None:
+        spinner.stop()
+        screens.out.print(await _welcome(plan, time.monotonic() - began))
+        if demo:
+            try:
+                async with Client(plan.api_url, plan.api_key) as client:
+                    await judge_examples(client)
+            except AssayError as error:
+                # The examples are a courtesy: what already serves goes on serving.
+                screens.fail(error.message)
+        screens.out.print("\nServing. Ctrl-C stops everything.")
+
+    with spinner:
+        await stack.serve(when_ready)
+
+
+async def _welcome(plan: embedded.Plan, seconds: float) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.title = f"[bold]Assay is up[/bold] ({seconds:.1f} s)"
+    table.title_justify = "left"
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("API", f"{plan.api_url}   docs: {plan.api_url}/docs")
+    elsewhere = embedded.temporal_elsewhere()
+    if elsewhere:
+        table.add_row("Temporal", f"{elsewhere}, as TEMPORAL_ADDRESS or the profile says")
+    else:
+        ui = f"http://{embedded.LOCALHOST}:{plan.settings.temporal_ui_port}"
+        table.add_row("Temporal UI", ui)
+    table.add_row("API key", escape(plan.api_key))
+    table.add_row("Judge", await _judge(plan.settings))
+    table.add_row("Data, logs", escape(str(plan.home.path)))
+    return table
+
+
+async def _judge(settings: Settings) -> str:
+    """Which judge is in use, and why."""
+    async with opened(settings) as database, database.read() as db:
+        offer = await offered(db)
+    model = offer.default_model or "not known yet"
+    if model == OFFLINE_MODEL and not settings.judge_model:
+        return NO_KEY_FOUND
+    why = "as ASSAY_JUDGE_MODEL says" if settings.judge_model else "since its key was found"
+    provider = next((p for p in offer.providers if p.key == provider_of(model)), None)
+    warning = f"\n{provider.message}" if provider and not provider.available else ""
+    return f"{escape(model)}, {why}[red]{escape(warning)}[/red]"
+
+
+async def judge_examples(client: Client) -> None:
+    """Judges the bundled examples once in the life of a project, and shows their scores."""
+    run = await _run_over_examples(client)
+    if run is None:
+        return
+    ended = await screens.watch(client.follow(run["id"]))
+    if ended["status"] == "FAILED":
+        screens.fail(screens.ending(ended))
+        return
+    scores: list[Json] = await client.get(f"/evaluations/trace-runs/{ended['id']}/scores")
+    names = {body["trace_id"]: body["name"] for body in examples()}
+    screens.out.print(screens.example_table(scores, names, EXAMPLE_METRICS))
+    screens.out.print(f"Every reason: {screens.command()} scores {ended['id']}", soft_wrap=True)
+
+
+async def _run_over_examples(client: Client) -> Json | None:
+    """The one an earlier start left unfinished, or a new one; None when they were judged."""
+    run = await _examples_under_way(client)
+    if run is not None:
+        screens.out.print("\nThe run over the bundled examples, begun earlier, goes on:")
+        return run
+    if await _were_judged(client):
+        return None
+    traces = examples()
+    for body in traces:
+        await client.store_trace(body)
+    screens.out.print(
+        f"\nThe {len(traces)} bundled examples, judged by {', '.join(EXAMPLE_METRICS)}:"
+    )
+    started: Json = await client.post(
+        "/evaluations/trace-runs/batch",
+        {
+            "trace_ids": [body["trace_id"] for body in traces],
+            "metrics": EXAMPLE_METRICS,
+            "name": EXAMPLE_RUN,
+        },
+    )
+    return started
+
+
+def examples() -> list[Json]:
+    bodies: list[Json] = []
+    for path in sorted(EXAMPLES.glob("*.jsonl")):
+        with jsonlines.JsonLines(str(path)) as lines:
+            bodies += [jsonlines.parse(line) for _, line in lines]
+    return bodies
+
+
+async def _examples_under_way(client: Client) -> Json | None:
+    page = await client.get("/evaluations/trace-runs", limit=200)
+    unfinished = (
+        run
+        for run in page["items"]
+        if run["name"] == EXAMPLE_RUN and run["status"] in ("PENDING", "RUNNING")
+    )
+    return next(unfinished, None)
+
+
+async def _were_judged(client: Client) -> bool:
+    """By the first metric, which applies to every trace: others score some without a judge."""
+    page = await client.get(
+        "/evaluations/trace-scores",
+        trace_id=examples()[0]["trace_id"],
+        name=EXAMPLE_METRICS[0],
+        source="AUTOMATED",
+        status="SUCCESS",
+        limit=1,
+    )
+    return bool(page["total"])
