@@ -1,0 +1,75 @@
+import pytest
+from sqlalchemy.exc import OperationalError
+from temporalio.exceptions import ApplicationErrorCategory
+
+from activities.failures import LONGEST_PAUSE, RUN_STOPPED, TurnOver, pause, translate
+from core.errors import Invalid, JudgeBusy, JudgeFailed, JudgeUnusable, NotFound
+
+
+def seconds(error: Exception, attempt: int = 1) -> float:
+    delay = translate(error, attempt=attempt).next_retry_delay
+    assert delay is not None
+    return delay.total_seconds()
+
+
+@pytest.mark.parametrize("asked", [1.0, 17.0, 3600.0])
+def test_a_provider_is_not_asked_before_the_moment_it_named(asked: float) -> None:
+    busy = JudgeBusy("429", provider="openai", retry_after=asked, rate_limited=True)
+    for attempt in (1, 2, 50):
+        assert asked <= seconds(busy, attempt) <= asked + 5
+
+
+def test_pauses_double_and_are_spread_up_to_a_bound() -> None:
+    for attempt, grown in ((1, 1), (2, 2), (4, 8), (6, 30), (900, 30)):
+        waits = [pause(attempt) for _ in range(200)]
+        assert min(waits) >= min(grown, LONGEST_PAUSE) / 2
+        assert max(waits) <= min(grown, LONGEST_PAUSE)
+        assert len(set(waits)) > 100
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "retried"),
+    [
+        (JudgeBusy("slow", provider="p", rate_limited=True), "JudgeRateLimited", True),
+        (JudgeBusy("away", provider="p"), "JudgeUnreachable", True),
+        (JudgeUnusable("bad key", provider="p"), RUN_STOPPED, False),
+        (JudgeFailed("refused", provider="p"), "JudgeFailed", False),
+        (NotFound("trace", "x"), "NotFound", False),
+        (Invalid("no such metric"), "Invalid", False),
+        (OperationalError("SELECT 1", {}, Exception("locked")), "DatabaseUnavailable", True),
+        (ConnectionResetError(), "DatabaseUnavailable", True),
+        (KeyError("bug"), "Unexpected", True),
+    ],
+)
+def test_each_error_says_whether_it_is_worth_another_attempt(
+    error: Exception, kind: str, retried: bool
+) -> None:
+    translated = translate(error, attempt=1)
+    assert (translated.type, not translated.non_retryable) == (kind, retried)
+
+
+def test_a_bug_is_given_three_attempts() -> None:
+    assert [translate(KeyError(), attempt=n).non_retryable for n in (1, 2, 3)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_busy_provider_raises_no_alarm() -> None:
+    busy = translate(JudgeBusy("429", provider="p"), attempt=1)
+    assert busy.category is ApplicationErrorCategory.BENIGN
+
+
+def test_no_statement_and_no_parameter_reaches_the_message() -> None:
+    error = OperationalError("INSERT secret", {"input": "private"}, Exception("disk full"))
+    message = translate(error, attempt=1).message
+    assert "secret" not in message
+    assert "private" not in message
+
+
+def test_the_end_of_a_turn_is_no_failure_and_is_followed_by_another_at_once() -> None:
+    error = translate(TurnOver(), attempt=300)
+    assert error.category is ApplicationErrorCategory.BENIGN
+    assert not error.non_retryable
+    assert seconds(TurnOver(), 300) < 1

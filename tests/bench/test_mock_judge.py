@@ -1,0 +1,91 @@
+"""The mock judge of the benchmarks keeps to what benchmarks rely on."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import BaseModel, Field
+
+from bench.mock_answers import answer_for
+from core.errors import JudgeBusy
+from evals.judge import Question
+from evals.judges import JudgeConfig, configured_judges
+
+ROOT = Path(__file__).parents[2]
+
+
+class Item(BaseModel):
+    tool: str
+    right: bool
+
+
+class Answer(BaseModel):
+    reason: str
+    score: float = Field(ge=0, le=1)
+    items: list[Item] = Field(min_length=2, max_length=2)
+    plan: str | None
+
+
+@pytest.fixture
+async def address() -> AsyncIterator[str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.mock_judge", "--latency", "0", cwd=ROOT, stdout=-1
+    )
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    assert await process.wait() == 0
+
+
+def question(text: str) -> Question[Answer]:
+    return Question("stage", "trace", text, Answer)
+
+
+async def test_answers_fit_repeat_themselves_and_are_counted(address: str) -> None:
+    config = JudgeConfig(model="openai/mock", api_base=f"{address}/v1", environment={})
+    judges = configured_judges(config)
+    judge = judges.judge("openai/mock")
+    first, again, other = [(await judge.ask(question(q))).answer for q in ("a", "a", "b")]
+    assert first == again
+    assert first != other
+    assert len(first.items) == 2
+    async with httpx.AsyncClient() as client:
+        stats = (await client.get(f"{address}/stats")).json()
+        assert (stats["calls"], stats["repeats"], stats["statuses"]) == (3, 1, {"200": 3})
+        control = {"outage": True, "reset": True}
+        assert (await client.post(f"{address}/control", json=control)).json()["outage"]
+        with pytest.raises(JudgeBusy):
+            await judge.ask(question("a"))
+        limits = {"outage": False, "rate_429": 1, "retry_after": 3}
+        await client.post(f"{address}/control", json=limits)
+        with pytest.raises(JudgeBusy) as caught:
+            await judge.ask(question("a"))
+        assert caught.value.retry_after == 3
+        stats = (await client.get(f"{address}/stats")).json()
+    assert stats["statuses"] == {"429": 1, "503": 1}
+    await judges.close()
+
+
+def test_every_number_asked_about_gets_its_item() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "verdicts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"call": {"type": "integer"}, "right": {"type": "boolean"}},
+                },
+            }
+        },
+    }
+    form = {"type": "json_schema", "json_schema": {"schema": schema}}
+    text = "Judge these calls.\n3. [7] find_order\n4. [9] cancel_order"
+    asked = {"messages": [{"role": "user", "content": text}], "response_format": form}
+    verdicts = json.loads(answer_for(asked))["verdicts"]
+    assert [verdict["call"] for verdict in verdicts] == [3, 4]

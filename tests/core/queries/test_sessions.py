@@ -1,0 +1,139 @@
+from typing import Any
+
+import pytest
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from core.database import Database
+from core.errors import NotFound
+from core.ids import ProjectId, TargetType
+from core.paging import Page
+from core.queries import pairs, runs, sessions
+from core.queries.sessions import SortKey
+from core.session_filters import SessionListFilters
+from core.tables import Score, Span, Trace, TraceTag
+from tests.conftest import make_project
+from tests.factories import new_run, new_score, span_body, store_traces
+
+
+async def listed(
+    database: Database,
+    project_id: ProjectId,
+    order: tuple[SortKey, bool] = (SortKey.RECENT, True),
+    page: Page = Page(),
+    **filters: Any,
+) -> tuple[list[str], int]:
+    async with database.read() as db:
+        found, total = await sessions.page(
+            db, project_id, SessionListFilters(**filters), page, order
+        )
+    return [stored.row.session_id for stored in found], total
+
+
+async def test_a_session_sums_up_its_traces(database: Database, project_id: ProjectId) -> None:
+    spans = [span_body(kind="LLM", token_usage={"total_tokens": 7}, cost={"total": 0.5})]
+    await store_traces(
+        database, project_id, 2, session_id="s", tags=["b", "a"], user_id="ada", spans=spans
+    )
+    await store_traces(
+        database, project_id, 3, session_id="s", tags=["c"], user_id="grace", spans=[]
+    )
+    await store_traces(database, project_id, 1, session_id="s", status="ERROR")
+    await store_traces(database, await make_project(database, "other"), 1, session_id="s")
+    async with database.read() as db:
+        stored, traces = await sessions.get(db, project_id, "s", limit=4)
+    row = stored.row
+    assert (row.trace_count, row.error_count, row.total_span_count) == (6, 1, 3)
+    assert (row.total_tokens, row.total_cost, row.total_latency_ms) == (14, 1.0, 14_000)
+    assert (row.last_trace_at - row.first_trace_at).total_seconds() == 2
+    assert (stored.user_id, stored.tags) == ("grace", ["a", "b", "c"])
+    assert len(traces) == 4
+    assert [t.row.started_at for t in traces] == sorted(t.row.started_at for t in traces)
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ((SortKey.TRACE_COUNT, True), ["three", "two", "one"]),
+        ((SortKey.TRACE_COUNT, False), ["one", "two", "three"]),
+        ((SortKey.RECENT, True), ["three", "two", "one"]),
+        ((SortKey.RECENT, False), ["one", "two", "three"]),
+        # Without an end there is no latency: last, whichever way.
+        ((SortKey.LATENCY, True), ["two", "one", "three"]),
+        ((SortKey.LATENCY, False), ["one", "two", "three"]),
+        ((SortKey.COST, False), ["one", "three", "two"]),
+    ],
+)
+async def test_sessions_are_sorted_and_paged(
+    database: Database, project_id: ProjectId, order: tuple[SortKey, bool], found: list[str]
+) -> None:
+    await store_traces(database, project_id, 1, session_id="one")
+    await store_traces(database, project_id, 2, session_id="two")
+    await store_traces(database, project_id, 3, session_id="three", ended_at=None)
+    assert await listed(database, project_id, order) == (found, 3)
+    pages = [await listed(database, project_id, order, Page(1, n)) for n in range(4)]
+    assert [ids for ids, _ in pages] == [*([id] for id in found), []]
+
+
+async def test_a_list_shows_what_its_filters_ask_for(
+    database: Database, project_id: ProjectId
+) -> None:
+    first = await store_traces(database, project_id, 2, session_id="100%_Ada")
+    await store_traces(database, project_id, 1, session_id="100x Ada", status="ERROR")
+    assert len(first) == 2
+    assert await listed(database, project_id, query="%_a") == (["100%_Ada"], 1)
+    assert await listed(database, project_id, has_error=True) == (["100x Ada"], 1)
+    assert (await listed(database, project_id, started_after="2030-01-01"))[1] == 0
+    assert (await listed(database, project_id, started_before="2030-01-01"))[1] == 2
+
+
+async def test_heads_join_without_gap_or_repeat(database: Database, project_id: ProjectId) -> None:
+    stored = [
+        id for _ in range(3) for id in await store_traces(database, project_id, 2, session_id="s")
+    ]
+    found: list[sessions.Head] = []
+    async with database.read() as db:
+        while page := await sessions.heads(
+            db, project_id, "s", after=found[-1] if found else None, limit=2
+        ):
+            found += page
+    assert sorted(head.id for head in found) == sorted(stored)
+    assert [(h.started_at, h.id) for h in found] == sorted((h.started_at, h.id) for h in found)
+
+
+async def test_a_deleted_session_takes_everything_along_and_nothing_else(
+    database: Database, project_id: ProjectId
+) -> None:
+    doomed = await store_traces(database, project_id, 2, session_id="s", tags=["t"])
+    kept = await store_traces(database, project_id, 1, session_id="other", tags=["t"])
+    run = new_run(project_id, target_type=TargetType.SESSION, metric_names=["agent_reliability"])
+    async with database.write() as db:
+        row = await runs.create(db, run)
+        scores = [new_score(row, target) for target in ("s", "other")]
+        scores += [
+            new_score(row, str(id), target_type=TargetType.TRACE, metric="confidence")
+            for id in (*doomed, *kept)
+        ]
+        await pairs.record(db, scores)
+    async with database.write() as db:
+        assert await sessions.remove(db, project_id, "s") == 2
+    async with database.read() as db:
+        left = await db.scalars(select(col(Score.target_id)))
+        assert set(left) == {"other", str(kept[0])}
+        for table in (Trace, Span, TraceTag):
+            assert await db.scalar(select(func.count()).select_from(table)) == 1
+    with pytest.raises(NotFound):
+        async with database.write() as db:
+            await sessions.remove(db, project_id, "s")
+
+
+async def test_a_session_of_another_project_is_not_found(
+    database: Database, project_id: ProjectId
+) -> None:
+    await store_traces(database, await make_project(database, "other"), 1, session_id="s")
+    with pytest.raises(NotFound):
+        async with database.read() as db:
+            await sessions.get(db, project_id, "s", limit=1)
+    with pytest.raises(NotFound):
+        async with database.write() as db:
+            await sessions.remove(db, project_id, "s")

@@ -1,0 +1,73 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from core.batching import Batcher
+
+
+class Ledger:
+    """Writes batches when let; keeps what was written together."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_write = asyncio.Event()
+
+    async def write(self, items: Sequence[int]) -> int:
+        await self.may_write.wait()
+        if 13 in items:
+            raise ValueError("13 is refused")
+        self.batches.append(list(items))
+        return len(self.batches)
+
+
+async def test_what_arrives_during_a_write_is_written_together_afterwards() -> None:
+    ledger = Ledger()
+    batcher: Batcher[int, int] = Batcher(ledger.write)
+    submits = [asyncio.create_task(batcher.submit(n)) for n in range(5)]
+    await asyncio.sleep(0)
+    ledger.may_write.set()
+    assert await asyncio.gather(*submits) == [1, 1, 1, 1, 1]
+    assert ledger.batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_a_lone_item_waits_for_nobody() -> None:
+    ledger = Ledger()
+    ledger.may_write.set()
+    batcher: Batcher[int, int] = Batcher(ledger.write)
+    assert await batcher.submit(1) == 1
+    assert await batcher.submit(2) == 2
+
+
+async def test_a_bad_item_fails_alone() -> None:
+    ledger = Ledger()
+    batcher: Batcher[int, int] = Batcher(ledger.write)
+    submits = [asyncio.create_task(batcher.submit(n)) for n in (1, 13, 2)]
+    await asyncio.sleep(0)
+    ledger.may_write.set()
+    results = await asyncio.gather(*submits, return_exceptions=True)
+    assert isinstance(results[1], ValueError)
+    assert sorted(n for batch in ledger.batches for n in batch) == [1, 2]
+
+
+async def test_a_submitter_that_leaves_takes_nobody_along() -> None:
+    ledger = Ledger()
+    batcher: Batcher[int, int] = Batcher(ledger.write)
+    leaving = asyncio.create_task(batcher.submit(1))
+    staying = asyncio.create_task(batcher.submit(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    ledger.may_write.set()
+    assert await staying == 1
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert ledger.batches == [[1, 2]]
+
+
+async def test_no_batch_is_larger_than_allowed() -> None:
+    ledger = Ledger()
+    batcher: Batcher[int, int] = Batcher(ledger.write, most=2)
+    submits = [asyncio.create_task(batcher.submit(n)) for n in range(5)]
+    ledger.may_write.set()
+    await asyncio.gather(*submits)
+    assert [len(batch) for batch in ledger.batches] == [2, 2, 1]

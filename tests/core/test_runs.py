@@ -1,0 +1,153 @@
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from core import clock
+from core.database import Database
+from core.errors import Conflict, Invalid, NotFound
+from core.ids import ProjectId, RunStatus, TargetType
+from core.paging import Page
+from core.queries import pairs, runs, targets, workers
+from core.tables import Score
+from tests.conftest import make_project
+from tests.factories import new_run, new_score, store_traces
+
+
+async def test_a_run_of_another_project_does_not_exist(
+    database: Database, project_id: ProjectId
+) -> None:
+    other = await make_project(database, "other")
+    async with database.write() as db:
+        run = await runs.create(db, new_run(other))
+    async with database.write() as db:
+        for refused in (
+            runs.get(db, project_id, run.id),
+            runs.request_cancel(db, project_id, run.id),
+            runs.remove(db, project_id, run.id, delete_scores=True),
+        ):
+            with pytest.raises(NotFound):
+                await refused
+        assert not await runs.is_open(db, project_id, run.id)
+
+
+async def test_runs_are_listed_newest_first_in_pages(
+    database: Database, project_id: ProjectId
+) -> None:
+    async with database.write() as db:
+        made = [(await runs.create(db, new_run(project_id))).id for _ in range(3)]
+        made[1:2] = []
+        last = await runs.request_cancel(db, project_id, made[0])
+        await runs.finish(db, project_id, last.id, status=RunStatus.FAILED, error_message="x")
+    async with database.read() as db:
+        rows, total = await runs.page(
+            db, project_id, TargetType.TRACE, status=None, page=Page(limit=1)
+        )
+        assert ([row.id for row in rows], total) == ([made[-1]], 3)
+        rows, total = await runs.page(
+            db, project_id, TargetType.TRACE, status=RunStatus.FAILED, page=Page()
+        )
+        assert ([row.id for row in rows], total) == ([made[0]], 1)
+        assert await runs.page(db, project_id, TargetType.SESSION, status=None, page=Page()) == (
+            [],
+            0,
+        )
+
+
+async def test_how_a_run_ended_is_written_once(database: Database, project_id: ProjectId) -> None:
+    async with database.write() as db:
+        run = await runs.create(db, new_run(project_id))
+    async with database.write() as db:
+        await runs.finish(db, project_id, run.id, status=RunStatus.FAILED, error_message="first")
+    async with database.write() as db:
+        again = await runs.finish(
+            db, project_id, run.id, status=RunStatus.COMPLETED, error_message=None
+        )
+    assert again is not None
+    assert (again.status, again.error_message) == (RunStatus.FAILED, "first")
+
+
+async def test_a_run_is_only_called_complete_when_every_pair_has_its_score(
+    database: Database, project_id: ProjectId
+) -> None:
+    [trace] = await store_traces(database, project_id, 1)
+    ends = []
+    for scored in (True, False):
+        async with database.write() as db:
+            run = await runs.create(db, new_run(project_id))
+            await targets.freeze(db, run)
+            await pairs.record(db, [new_score(run, str(trace))] if scored else [])
+        async with database.write() as db:
+            claimed = RunStatus.FAILED if scored else RunStatus.COMPLETED
+            ends.append(
+                await runs.finish(db, project_id, run.id, status=claimed, error_message="claimed")
+            )
+    assert [(row.status, row.error_message) for row in ends if row] == [
+        (RunStatus.COMPLETED, None),
+        (RunStatus.FAILED, runs.INCOMPLETE),
+    ]
+
+
+async def test_a_run_that_is_over_cannot_be_cancelled(
+    database: Database, project_id: ProjectId
+) -> None:
+    async with database.write() as db:
+        run = await runs.create(db, new_run(project_id))
+        await targets.freeze(db, run)
+        await runs.finish(db, project_id, run.id, status=RunStatus.COMPLETED, error_message=None)
+        with pytest.raises(Conflict, match="COMPLETED"):
+            await runs.request_cancel(db, project_id, run.id)
+
+
+@pytest.mark.parametrize(("delete_scores", "left"), [(False, [None]), (True, [])])
+async def test_deleting_a_run_keeps_its_scores_unless_told(
+    database: Database, project_id: ProjectId, delete_scores: bool, left: list[None]
+) -> None:
+    [trace] = await store_traces(database, project_id, 1)
+    async with database.write() as db:
+        run = await runs.create(db, new_run(project_id))
+        await targets.freeze(db, run)
+        await pairs.record(db, [new_score(run, str(trace))])
+    async with database.write() as db:
+        await runs.remove(db, project_id, run.id, delete_scores=delete_scores)
+    async with database.read() as db:
+        kept = await db.execute(select(col(Score.eval_run_id)))
+        assert list(kept.scalars()) == left
+
+
+async def test_a_model_is_checked_against_what_the_workers_offer(database: Database) -> None:
+    async with database.write() as db:
+        await workers.check_model(db, "nobody/knows")  # no worker was seen: all pass
+        await workers.publish(
+            db,
+            worker_id="w1",
+            started_at=clock.now(),
+            default_model="openai/gpt-5",
+            providers=[
+                workers.ProviderRow("openai", "OpenAI", "", True, "OPENAI_API_KEY is set."),
+                workers.ProviderRow("anthropic", "Anthropic", "", False, "Set ANTHROPIC_API_KEY."),
+            ],
+        )
+    async with database.read() as db:
+        assert (await workers.offered(db)).default_model == "openai/gpt-5"
+        await workers.check_model(db, "openai/gpt-5-mini")
+        await workers.check_model(db, "gpt-5")
+        with pytest.raises(Invalid, match="ANTHROPIC_API_KEY"):
+            await workers.check_model(db, "claude-sonnet-5")
+        with pytest.raises(Invalid, match="anthropic, openai"):
+            await workers.check_model(db, "nobody/knows")
+
+
+async def test_one_worker_with_a_key_makes_its_provider_available(database: Database) -> None:
+    async with database.write() as db:
+        for worker, available in (("w1", True), ("w2", False)):
+            await workers.publish(
+                db,
+                worker_id=worker,
+                started_at=clock.now(),
+                default_model="offline/rules",
+                providers=[workers.ProviderRow("openai", "OpenAI", "", available, worker)],
+            )
+    async with database.write() as db:
+        assert [row.message for row in (await workers.offered(db)).providers] == ["w1"]
+        await workers.withdraw(db, "w1")
+        assert [row.message for row in (await workers.offered(db)).providers] == ["w2"]

@@ -1,0 +1,96 @@
+"""The judge and the embedder of tests: the only fakes in the suite."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from math import sqrt
+from typing import Any
+
+from pydantic import BaseModel
+
+from evals.judge import A, Judgement, Question, Usage
+from evals.memory import StoredJudgement
+from evals.words import words
+
+Answer = BaseModel | BaseException | Callable[[Question[Any]], BaseModel]
+
+ONE_CALL = Usage(calls=1, prompt_tokens=100, completion_tokens=20, cost_usd=0.001, latency_ms=5)
+
+
+class ScriptedJudge:
+    """Answers by stage, an exception by raising it; a stage left out by the metric's own rule.
+
+    `gate` closed lets questions arrive and answers none of them.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, Answer] | None = None,
+        *,
+        model: str = "test/scripted",
+        input_tokens: int = 100_000,
+        parameters: str = "",
+    ) -> None:
+        self.model = model
+        self.input_tokens = input_tokens
+        self.parameters = parameters
+        self.questions: list[Question[Any]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._answers = dict(answers or {})
+
+    @property
+    def stages(self) -> list[str]:
+        return [question.stage for question in self.questions]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [question.trace + question.text for question in self.questions]
+
+    async def ask(self, question: Question[A]) -> Judgement[A]:
+        self.questions.append(question)
+        await self.gate.wait()
+        return Judgement(question.answer.model_validate(self._answer(question)), ONE_CALL)
+
+    def _answer(self, question: Question[A]) -> dict[str, Any]:
+        answer = self._answers.get(question.stage)
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is None:
+            assert question.rule is not None, f"nothing scripted for {question.stage}"
+            return question.rule().model_dump()
+        return (answer if isinstance(answer, BaseModel) else answer(question)).model_dump()
+
+
+class FakeEmbedder:
+    """Texts that share words get similar vectors; the same text always gets the same."""
+
+    model = "test/words"
+
+    def __init__(self, dimensions: int = 64) -> None:
+        self.texts: list[str] = []
+        self._dimensions = dimensions
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        self.texts.extend(texts)
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> list[float]:
+        vector = [0.0] * self._dimensions
+        for word in words(text) or {text}:
+            vector[int.from_bytes(sha256(word.encode()).digest()[:4]) % self._dimensions] += 1.0
+        length = sqrt(sum(part * part for part in vector))
+        return [part / length for part in vector]
+
+
+class Shelf:
+    """A judgement store in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredJudgement] = {}
+
+    async def get(self, key: str) -> StoredJudgement | None:
+        return self.kept.get(key)
+
+    async def put(self, key: str, judgement: StoredJudgement) -> None:
+        self.kept[key] = judgement

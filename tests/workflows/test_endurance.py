@@ -1,0 +1,85 @@
+"""How long a pair bears with its provider."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from activities import endurance
+from core.errors import JudgeBusy, JudgeFailed
+from core.ids import RunStatus, ScoreStatus
+from evals.judge import Question, Usage
+from tests.workflows.conftest import Stack
+
+
+async def test_an_outage_is_measured_across_attempts_and_then_ends_the_pair(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endurance, "OUTAGE_ENDURANCE", timedelta(seconds=1))
+
+    async def away(question: Question[Any], times: int) -> None:
+        raise JudgeBusy("Nobody answers.", provider="scripted", retry_after=0.2)
+
+    stack.judges.script = away
+    async with stack.worker():
+        run = await stack.post(traces=1, metric_names=["step_efficiency"])
+        await stack.handle(run).result()
+    [score] = await stack.scores(run)
+    assert score.status is ScoreStatus.FAILED
+    assert score.reason == "Gave up waiting for the judge: Nobody answers."
+    assert stack.judges.asked.total() > 1
+    assert (await stack.row(run)).status is RunStatus.COMPLETED
+
+
+async def test_a_rate_limit_ends_the_clock_of_an_outage(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endurance, "OUTAGE_ENDURANCE", timedelta(seconds=0.5))
+
+    async def in_turns(question: Question[Any], times: int) -> None:
+        if question.stage == "task" and times <= 6:
+            raise JudgeBusy(
+                "busy", provider="scripted", retry_after=0.3, rate_limited=times % 2 == 0
+            )
+
+    stack.judges.script = in_turns
+    async with stack.worker():
+        run = await stack.post(traces=1, metric_names=["step_efficiency"])
+        await stack.handle(run).result()
+    [score] = await stack.scores(run)
+    assert score.status is ScoreStatus.SUCCESS
+
+
+async def test_what_failed_attempts_paid_is_on_the_bill(stack: Stack) -> None:
+    async def busy_at_the_verdict(question: Question[Any], times: int) -> None:
+        if question.stage == "verdict" and times == 1:
+            raise JudgeBusy("503", provider="scripted", retry_after=0.1)
+
+    stack.judges.script = busy_at_the_verdict
+    async with stack.worker():
+        run = await stack.post(traces=1, metric_names=["step_efficiency"])
+        await stack.handle(run).result()
+    [score] = await stack.scores(run)
+    # The task, paid in the first attempt and found in the second, and the verdict.
+    assert (score.judge_calls, score.cached_calls) == (2, 1)
+    assert score.meta["judge"]["calls"] == 2
+    assert score.cost_usd == pytest.approx(0.002)
+
+
+async def test_what_a_failed_pair_cost_is_on_the_bill(stack: Stack) -> None:
+    async def refused(question: Question[Any], times: int) -> None:
+        if question.stage == "verdict":
+            refusal = JudgeFailed("It refused.", provider="scripted")
+            raise refusal.having_spent(Usage(calls=3, prompt_tokens=300, cost_usd=0.003))
+
+    stack.judges.script = refused
+    async with stack.worker():
+        run = await stack.post(traces=1, metric_names=["step_efficiency"])
+        await stack.handle(run).result()
+    [score] = await stack.scores(run)
+    assert score.status is ScoreStatus.FAILED
+    assert score.judge_calls == 4
+    assert score.cost_usd == pytest.approx(0.004)
+    row = await stack.row(run)
+    assert row.usage is not None
+    assert row.usage["judge_calls"] == 4

@@ -1,0 +1,49 @@
+"""Workflow code of today replays what workflow code of every release recorded."""
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.workflows.recording import FOLDER
+from workflows.batch import EvalBatchWorkflow
+from workflows.evaluation import EvalRunWorkflow
+from workflows.monitor import MonitorWorkflow
+
+HISTORIES = sorted(FOLDER.glob("*.json"))
+
+
+def replayer() -> Replayer:
+    return Replayer(
+        workflows=[EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow],
+        data_converter=pydantic_data_converter,
+    )
+
+
+def read(text: str) -> WorkflowHistory:
+    started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
+    return WorkflowHistory.from_json(started["workflowId"], text)
+
+
+def test_there_are_histories_of_every_way_a_run_or_a_monitor_ends() -> None:
+    ways = {path.stem.split("-")[1] for path in HISTORIES}
+    assert ways >= {"completed", "continued", "stopped", "cancelled"}
+    assert ways >= {"judged", "unchanged", "unjudged", "interrupted"}
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_recorded_history_replays(path: Path) -> None:
+    await replayer().replay_workflow(read(path.read_text()))
+
+
+async def test_a_history_that_this_code_would_not_make_is_refused() -> None:
+    recorded = FOLDER / "v1-completed-batch.json"
+    events = json.loads(recorded.read_text())
+    scheduled = [e for e in events["events"] if "activityTaskScheduledEventAttributes" in e]
+    scheduled[0]["activityTaskScheduledEventAttributes"]["activityType"]["name"] = "judge_pair"
+    with pytest.raises(NondeterminismError):
+        await replayer().replay_workflow(read(json.dumps(events)))
