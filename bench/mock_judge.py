@@ -1,0 +1,248 @@
+"""A judge that answers whatever shape it is asked in: OpenAI's protocol, no model behind it.
+
+    python -m bench.mock_judge --port 0 --latency 0.2
+
+The port is the first line it prints. `GET /stats` says what it was asked; `POST
+/control` takes the same names as the options, `outage` and `reset`. The same body
+always gets the same answer, and a score is always in range.
+"""
+
+import argparse
+import asyncio
+import signal
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import blake2b
+from random import Random
+from typing import Any, cast
+
+import orjson
+import uvloop
+
+from bench.mock_answers import answer_for
+
+_REASONS = {200: b"OK", 404: b"Not Found", 429: b"Too Many Requests", 500: b"Internal Server Error"}
+_UNCOUNTED = {"/stats", "/control", "/v1/models"}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Rates are shares of calls in [0, 1], times are in seconds."""
+
+    latency: float = 0.2
+    spread: float = 0.0
+    rate_429: float = 0.0
+    rate_500: float = 0.0
+    malformed: float = 0.0
+    retry_after: float = 1.0
+    max_per_second: float = 0.0
+    outage: bool = False
+
+    def changed(self, wanted: dict[str, Any]) -> "Behaviour":
+        known = {f.name: f.type for f in fields(self)}
+        return replace(self, **{name: value for name, value in wanted.items() if name in known})
+
+
+@dataclass(slots=True)
+class Counts:
+    calls: int = 0
+    repeats: int = 0
+    in_flight: int = 0
+    peak: int = 0
+    prompt_tokens: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    seen: set[bytes] = field(default_factory=set)
+
+    def stats(self) -> dict[str, Any]:
+        return {
+            "calls": self.calls,
+            "repeats": self.repeats,
+            "distinct": len(self.seen),
+            "in_flight": self.in_flight,
+            "peak_concurrency": self.peak,
+            "prompt_tokens": self.prompt_tokens,
+            "statuses": {str(code): n for code, n in sorted(self.statuses.items())},
+        }
+
+
+class MockJudge:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.counts = Counts()
+        self._luck = Random(20)
+        self._second = 0
+        self._in_second = 0
+
+    def control(self, body: bytes) -> dict[str, Any]:
+        wanted = orjson.loads(body or b"{}")
+        if wanted.get("reset"):
+            # Calls in flight are still to be counted out.
+            self.counts = Counts(in_flight=self.counts.in_flight)
+        self.behaviour = self.behaviour.changed(wanted)
+        return asdict(self.behaviour)
+
+    def arrive(self, body: bytes) -> None:
+        counts = self.counts
+        digest = blake2b(body, digest_size=12).digest()
+        counts.calls += 1
+        counts.repeats += digest in counts.seen
+        counts.seen.add(digest)
+        counts.in_flight += 1
+        counts.peak = max(counts.peak, counts.in_flight)
+
+    def delay(self) -> float:
+        spread = self.behaviour.spread
+        return max(0.0, self.behaviour.latency + self._luck.uniform(-spread, spread))
+
+    def status(self, now: float) -> int:
+        behaviour = self.behaviour
+        if behaviour.outage:
+            return 503
+        if behaviour.max_per_second and self._beyond_rate(int(now)):
+            return 429
+        if behaviour.rate_429 and self._luck.random() < behaviour.rate_429:
+            return 429
+        if behaviour.rate_500 and self._luck.random() < behaviour.rate_500:
+            return 500
+        return 200
+
+    def _beyond_rate(self, second: int) -> bool:
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        return self._in_second > self.behaviour.max_per_second
+
+    def depart(self, status: int) -> None:
+        self.counts.in_flight -= 1
+        self.counts.statuses[status] += 1
+
+    def completion(self, body: bytes) -> bytes:
+        asked = orjson.loads(body)
+        text = answer_for(asked)
+        if self.behaviour.malformed and self._luck.random() < self.behaviour.malformed:
+            text = f"I would rather say: {text[: len(text) // 2]}"
+        tokens = len(body) // 4
+        self.counts.prompt_tokens += tokens
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if asked.get("tools"):
+            name = asked["tools"][0]["function"]["name"]
+            call = {"id": "call_1", "type": "function"}
+            function = {"name": name, "arguments": text}
+            message = {**message, "content": None, "tool_calls": [{**call, "function": function}]}
+        answered = len(text) // 4 + 1
+        return orjson.dumps(
+            {
+                "id": "chatcmpl-mock",
+                "object": "chat.completion",
+                "created": 1_700_000_000,
+                "model": asked.get("model", "mock"),
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {
+                    "prompt_tokens": tokens,
+                    "completion_tokens": answered,
+                    "total_tokens": tokens + answered,
+                },
+            }
+        )
+
+
+def error_body(status: int) -> bytes:
+    kinds = {429: "rate_limit_exceeded", 500: "server_error", 503: "overloaded"}
+    words = {429: "Rate limit reached for mock.", 500: "The server had an error."}
+    said = words.get(status, "The engine is currently overloaded.")
+    return orjson.dumps({"error": {"message": said, "type": kinds[status], "code": kinds[status]}})
+
+
+class Connection(asyncio.Protocol):
+    """One client, one request at a time, kept alive."""
+
+    def __init__(self, judge: MockJudge, loop: asyncio.AbstractEventLoop) -> None:
+        self._judge = judge
+        self._loop = loop
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (request := self._next_request()) is not None:
+            self._serve(*request)
+
+    def _next_request(self) -> tuple[str, bytes] | None:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        head = bytes(self._buffer[:end]).lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(self._buffer) < end + 4 + length:
+            return None
+        body = bytes(self._buffer[end + 4 : end + 4 + length])
+        del self._buffer[: end + 4 + length]
+        return head.split(b" ", 2)[1].decode(), body
+
+    def _serve(self, path: str, body: bytes) -> None:
+        judge = self._judge
+        if path == "/stats":
+            self._send(200, orjson.dumps(judge.counts.stats()))
+        elif path == "/control":
+            self._send(200, orjson.dumps(judge.control(body)))
+        elif not path.endswith("/chat/completions"):
+            self._send(404, b'{"error":{"message":"Only /chat/completions is served here."}}')
+        else:
+            judge.arrive(body)
+            self._loop.call_later(judge.delay(), self._answer, body)
+
+    def _answer(self, body: bytes) -> None:
+        status = self._judge.status(self._loop.time())
+        self._judge.depart(status)
+        if status == 200:
+            self._send(200, self._judge.completion(body))
+            return
+        header = b""
+        if status == 429:
+            header = b"retry-after: %g\r\n" % self._judge.behaviour.retry_after
+        self._send(status, error_body(status), header)
+
+    def _send(self, status: int, body: bytes, header: bytes = b"") -> None:
+        if self._transport is None:
+            return
+        reason = _REASONS.get(status, b"Unavailable")
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (status, reason)
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + header + length + body)
+
+
+async def serve(port: int, behaviour: Behaviour) -> None:
+    loop = asyncio.get_running_loop()
+    judge = MockJudge(behaviour)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    server = await loop.create_server(
+        lambda: Connection(judge, loop), "127.0.0.1", port, backlog=2048
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await stop.wait()
+    server.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    for known in fields(Behaviour):
+        if known.name != "outage":
+            option = f"--{known.name.replace('_', '-')}"
+            parser.add_argument(option, type=float, default=known.default)
+    options = vars(parser.parse_args())
+    port = options.pop("port")
+    uvloop.run(serve(port, Behaviour(**options)))
+
+
+if __name__ == "__main__":
+    main()

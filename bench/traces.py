@@ -1,0 +1,27 @@
+"""Trace bodies from a file, as the records that metrics see."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.jsonlines import JsonLines
+from core.jsontext import loads
+from core.records import Trace
+
+Body = dict[str, Any]
+
+
+def read(path: Path) -> Iterator[tuple[Body, Trace]]:
+    """JSON Lines of what `POST /traces` takes, plain or gzipped."""
+    with JsonLines(str(path)) as lines:
+        for _, line in lines:
+            body: Body = loads(line)
+            yield body, record(body)
+
+
+def record(body: Body) -> Trace:
+    spans = [
+        {**span, "id": span["span_id"], "parent_id": span.get("parent_span_id")}
+        for span in body.get("spans", ())
+    ]
+    return Trace.model_validate({**body, "id": body["trace_id"], "spans": spans})
