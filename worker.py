@@ -23,6 +23,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.judging import Judging
+from activities.ledger import Ledger
 from activities.monitors import Monitors
 from activities.pairs import Pairs
 from activities.runs import Runs
@@ -96,11 +97,12 @@ async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
 async def serve(
     settings: Settings, database: Database, judges: Judges, client: Client, stop: asyncio.Event
 ) -> None:
-    bookkeeping, judging = queues(settings, database, judges, client)
+    ledger, bookkeeping, judging = queues(settings, database, judges, client)
     eval_runs = EvalRuns(client, task_queue=settings.task_queue)
     clockwork = Clockwork(database, Schedules(client, task_queue=settings.task_queue))
-    # The judge queue drains first: a pair that ends still needs the other one.
+    # The judge queue drains first: a pair that ends still needs the other two.
     async with (
+        ledger,
         bookkeeping,
         judging,
         presence(database, judges),
@@ -119,8 +121,10 @@ async def serve(
 
 def queues(
     settings: Settings, database: Database, judges: Judges, client: Client
-) -> tuple[Worker, Worker]:
-    judging_ = Judging(database, judges, at_once=settings.judge_concurrency)
+) -> tuple[Ledger, Worker, Worker]:
+    """To be entered in this order."""
+    ledger = Ledger(database)
+    judging_ = Judging(database, judges, ledger, at_once=settings.judge_concurrency)
     runs_, pairs = Runs(database), Pairs(database, judging_)
     monitors = Monitors(database, default_model=judges.default_model)
     grace = timedelta(seconds=settings.shutdown_grace_seconds)
@@ -148,7 +152,7 @@ def queues(
         disable_eager_activity_execution=True,
         graceful_shutdown_timeout=grace,
     )
-    return bookkeeping, judging
+    return ledger, bookkeeping, judging
 
 
 @contextlib.asynccontextmanager

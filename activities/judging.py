@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from activities.gate import Gate
+from activities.gate import FRESH_SECONDS, Gate
 from activities.inputs import Pair
-from activities.remembering import Judgements
+from activities.ledger import Ledger, ProjectJudgements
 from core.database import Database
 from core.errors import NotFound
 from core.ids import ProjectId, RunId
@@ -78,10 +78,19 @@ class GatedJudge:
         return self._judge.parameters
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
-        """Raises RunClosed besides what every judge may raise."""
+        """Raises RunClosed besides what every judge may raise.
+
+        The judge may make a question wait for its turn, so the gate is looked at all the while.
+        """
         async with self._slots:
             await self._pass_gate()
-            return await self._judge.ask(question)
+            asking = asyncio.ensure_future(self._judge.ask(question))
+            try:
+                while not (await asyncio.wait({asking}, timeout=FRESH_SECONDS / 2))[0]:
+                    await self._pass_gate()
+                return asking.result()
+            finally:
+                asking.cancel()
 
 
 class Judging:
@@ -92,11 +101,13 @@ class Judging:
     bound that.
     """
 
-    def __init__(self, database: Database, judges: Judges, *, at_once: int = 100) -> None:
+    def __init__(
+        self, database: Database, judges: Judges, ledger: Ledger, *, at_once: int = 100
+    ) -> None:
         self._judges = judges
         self._traces = Traces(database)
         self._gate = Gate(database)
-        self._judgements = Judgements(database)
+        self.ledger = ledger
         self._flights: defaultdict[ProjectId, Flights] = defaultdict(Flights)
         self._slots = asyncio.Semaphore(at_once)
 
@@ -121,7 +132,7 @@ class Judging:
         project_id, run_id = ProjectId(pair.run.project_id), RunId(pair.run.run_id)
         remembering = RememberingJudge(
             self._judges.judge(pair.model),
-            self._judgements.of(project_id),
+            ProjectJudgements(self.ledger, project_id),
             self._flights[project_id],
             # A fresh run asks again, once: its own retries still find what it asked.
             scope=str(run_id) if pair.fresh else "",

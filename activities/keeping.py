@@ -1,32 +1,13 @@
-"""How a pair ended, kept in the store: many to a transaction."""
+"""A pair's end as a score to be kept."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from activities.inputs import Pair
-from core.batching import Batcher
-from core.database import Database
 from core.ids import ScoreStatus
-from core.queries import pairs
 from core.queries.pairs import NewScore
 from core.usage import Usage
 from evals.evaluation import Evaluation
 from evals.metric import Scored
-
-
-class Scores:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._batches: Batcher[NewScore, set[UUID]] = Batcher(self._write)
-
-    async def keep(self, score: NewScore) -> bool:
-        """Whether the run was open still; a pair that has a score keeps the one it has."""
-        return score.run_id in await self._batches.submit(score)
-
-    async def _write(self, batch: Sequence[NewScore]) -> set[UUID]:
-        async with self._database.write() as db:
-            return await pairs.record(db, batch)
 
 
 def success(pair: Pair, evaluation: Evaluation, environment: str | None) -> NewScore:

@@ -8,7 +8,7 @@ from activities.gate import RunClosed
 from activities.heartbeats import beating
 from activities.inputs import FailedPair, Pair, PairEnd, Slice, SliceTarget
 from activities.judging import Judging
-from activities.keeping import Scores, failure, success
+from activities.keeping import failure, success
 from activities.sessions import Sessions
 from core.database import Database
 from core.errors import JudgeBusy, JudgeFailed, NotFound
@@ -22,8 +22,8 @@ class Pairs:
     def __init__(self, database: Database, judging: Judging) -> None:
         self._database = database
         self._judging = judging
-        self._scores = Scores(database)
-        self._sessions = Sessions(database, judging, self._scores)
+        self._ledger = judging.ledger
+        self._sessions = Sessions(database, judging)
 
     @activity.defn(name="list_pairs")
     @translated
@@ -90,7 +90,7 @@ class Pairs:
         return None if status is None else _end(status)
 
     async def _store(self, score: NewScore) -> PairEnd:
-        still_open = await self._scores.keep(score)
+        still_open = await self._ledger.keep_score(score)
         return _end(score.status) if still_open else PairEnd.CLOSED
 
 

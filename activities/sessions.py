@@ -16,7 +16,6 @@ from activities.endurance import Bearing
 from activities.failures import TurnOver
 from activities.inputs import Pair
 from activities.judging import Judging
-from activities.keeping import Scores
 from activities.lanes import in_lanes
 from activities.signals import (
     METRICS,
@@ -51,10 +50,10 @@ class Missing:
 
 
 class Sessions:
-    def __init__(self, database: Database, judging: Judging, scores: Scores) -> None:
+    def __init__(self, database: Database, judging: Judging) -> None:
         self._database = database
         self._judging = judging
-        self._signals = SignalJudge(judging, scores)
+        self._signals = SignalJudge(judging)
 
     async def evaluate(self, pair: Pair, bearing: Bearing) -> Evaluation:
         """Raises NotFound, RunClosed, TurnOver, and what a judge may raise."""

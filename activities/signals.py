@@ -10,7 +10,7 @@ from uuid import UUID
 from activities.gate import RunClosed
 from activities.inputs import Pair
 from activities.judging import Judging
-from activities.keeping import Scores, failure, success
+from activities.keeping import failure, success
 from core.errors import JudgeError, JudgeFailed, NotFound
 from core.ids import ScoreStatus, TargetType
 from core.queries.session_scores import Signal
@@ -119,9 +119,8 @@ def newest_covering(
 class SignalJudge:
     """Judges one signal once, whoever asks for it at the same time, and keeps its score."""
 
-    def __init__(self, judging: Judging, scores: Scores) -> None:
+    def __init__(self, judging: Judging) -> None:
         self._judging = judging
-        self._scores = scores
         self._under_way: dict[tuple[UUID, UUID, str], asyncio.Task[Signal | None]] = {}
 
     async def judge(self, pair: Pair, metric: TraceMetric, place: Place) -> Signal | None:
@@ -164,7 +163,7 @@ class SignalJudge:
             score = failure(pair, error.message, error.spent)
         else:
             score = success(pair, evaluation, reading.trace.environment)
-        if not await self._scores.keep(score):
+        if not await self._judging.ledger.keep_score(score):
             raise RunClosed
         return Signal(
             trace_id=pair.target_id,

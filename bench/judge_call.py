@@ -23,6 +23,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.inputs import Pair, RunRef
 from activities.judging import Judging
+from activities.ledger import Ledger
 from activities.pairs import Pairs
 from bench.run import METRICS, trace
 from bench.stack import mock_judge
@@ -66,7 +67,7 @@ async def measure(url: str, folder: Path, bodies: list[TraceBody], *, profile: b
         JudgeConfig(model=MODEL, api_base=f"{url}/v1", environment={"OPENAI_API_KEY": "mock"})
     )
     judges.load()
-    pairs = Pairs(database, Judging(database, judges))
+    pairs = Pairs(database, Judging(database, judges, Ledger(database)))
     asked = [
         Pair(run, TargetType.TRACE, str(body.trace_id), metric, MODEL)
         for body in bodies

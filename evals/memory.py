@@ -32,7 +32,10 @@ def _schema(answer: type[BaseModel]) -> str:
 
 
 class JudgementStore(Protocol):
-    """Where completed judgements outlive the process. Both are safe to repeat."""
+    """Where completed judgements outlive the process. Both are safe to repeat.
+
+    What was put is found from then on, even while it is still being written down.
+    """
 
     async def get(self, key: str) -> StoredJudgement | None: ...
 

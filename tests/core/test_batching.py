@@ -71,3 +71,29 @@ async def test_no_batch_is_larger_than_allowed() -> None:
     ledger.may_write.set()
     await asyncio.gather(*submits)
     assert [len(batch) for batch in ledger.batches] == [2, 2, 1]
+
+
+async def test_a_busy_batcher_gathers_for_as_long_as_it_is_told() -> None:
+    ledger = Ledger()
+    ledger.may_write.set()
+    batcher: Batcher[int, int] = Batcher(ledger.write, every=0.05)
+    began = asyncio.get_running_loop().time()
+    await batcher.submit(1)
+    await asyncio.gather(*(batcher.submit(n) for n in (2, 3)))
+    assert ledger.batches == [[1], [2, 3]]
+    assert asyncio.get_running_loop().time() - began >= 0.05
+
+
+async def test_a_database_that_is_away_is_asked_once_for_a_whole_batch() -> None:
+    asked = 0
+
+    async def write(items: Sequence[int]) -> None:
+        nonlocal asked
+        asked += 1
+        raise ConnectionRefusedError
+
+    batcher: Batcher[int, None] = Batcher(write)
+    submits = (batcher.submit(n) for n in range(5))
+    results = await asyncio.gather(*submits, return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionRefusedError] * 5
+    assert asked == 1
