@@ -5,6 +5,7 @@ who use it: `evals.providers` is imported when the first of its judges is built.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -24,6 +25,7 @@ from evals.provider_table import (
     status_of,
 )
 from evals.rules import OFFLINE_MODEL, RulesJudge
+from evals.throttle import Throttle
 
 __all__ = ["ConfiguredJudges", "JudgeConfig", "configured_judges"]
 
@@ -44,6 +46,7 @@ class ConfiguredJudges:
         self._default = default_model(config, environment)
         self._home = find_model(self._default, served_here=bool(config.api_base)).provider
         self._judges: dict[str, Judge] = {OFFLINE_MODEL: RulesJudge()}
+        self._throttles: defaultdict[str, Throttle] = defaultdict(Throttle)
         self._embedder: Embedder | None = None
         self._gateway: ModuleType | None = None
 
@@ -119,7 +122,11 @@ class ConfiguredJudges:
 
     def _built(self, model: Model) -> Judge:
         judge: Judge = self._providers().judge(
-            model, self._address(model), self._asked(model), self._config
+            model,
+            self._address(model),
+            self._asked(model),
+            self._config,
+            self._throttles[model.provider.key],
         )
         return judge
 

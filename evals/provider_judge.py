@@ -21,6 +21,7 @@ from evals.provider_errors import (
 )
 from evals.provider_faults import Fault
 from evals.structured import Mode, Unreadable, correction, instructions, read, request_fields
+from evals.throttle import Throttle, Turn
 
 A = TypeVar("A", bound=BaseModel)
 Message = dict[str, str]
@@ -103,6 +104,14 @@ def first_habits(facts: ModelFacts) -> Habits:
     return Habits(mode, min(room, facts.answer_tokens or room), limit=limit)
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Longest waits, in seconds: for one call, and for all calls of one question."""
+
+    call: float
+    question: float
+
+
 class ProviderJudge:
     """One model at one address. Safe to share between concurrent questions."""
 
@@ -111,15 +120,14 @@ class ProviderJudge:
         asked: Asked,
         facts: ModelFacts,
         complete: Complete,
-        *,
-        timeout_seconds: float,
-        ask_seconds: float,
+        throttle: Throttle,
+        patience: Patience,
     ) -> None:
+        self._throttle = throttle
         self._asked = asked
         self._facts = facts
         self._complete = complete
-        self._timeout = timeout_seconds
-        self._ask_seconds = ask_seconds
+        self._patience = patience
         self._habits = first_habits(facts)
         self._input_tokens = _budget(facts, self._habits.room)
 
@@ -140,29 +148,28 @@ class ProviderJudge:
         return "temperature=0"
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
-        deadline = monotonic() + self._ask_seconds
         prompt = f"{question.trace}\n\n{question.text}"
         # JSON takes whole characters only; a trace may hold half a surrogate pair.
         asked = replace(self._asked, prompt=prompt.encode(errors="replace").decode())
-        bill = Bill()
+        bill = Bill(self._patience.question)
         try:
-            return await self._answered(question, asked, bill, deadline)
+            return await self._answered(question, asked, bill)
         except JudgeError as error:
             raise error.having_spent(bill.usage) from None
 
-    async def _answered(
-        self, question: Question[A], asked: Asked, bill: "Bill", deadline: float
-    ) -> Judgement[A]:
+    async def _answered(self, question: Question[A], asked: Asked, bill: "Bill") -> Judgement[A]:
         messages: list[Message] = [{"role": "user", "content": asked.prompt}]
         repairs = 0
         for _ in range(_MOST_CALLS):
             used = self._habits
             try:
-                reply, cost = await self._call(messages, question.answer, used, deadline)
+                async with self._throttle.turn() as turn:
+                    reply = await self._call(messages, question.answer, used, bill)
+                    turn.succeeded()
             except Fault as fault:
+                self._heed(fault, turn, asked)
                 self._habits = self._learned(fault, used, asked)
                 continue
-            bill.usage += cost
             self._refuse_refusals(reply)
             try:
                 return Judgement(read(reply.text, question.answer), bill.usage)
@@ -178,12 +185,13 @@ class ProviderJudge:
         raise self._failed(f"gave no usable answer in {_MOST_CALLS} calls")
 
     async def _call(
-        self, messages: list[Message], answer: type[BaseModel], used: Habits, deadline: float
-    ) -> tuple[Reply, Usage]:
-        allowed = min(self._timeout, deadline - monotonic())
+        self, messages: list[Message], answer: type[BaseModel], used: Habits, bill: "Bill"
+    ) -> Reply:
+        allowed = min(self._patience.call, bill.seconds_left)
         if allowed <= 0:
             raise JudgeBusy(
-                f"{self._asked.name} took longer than {self._ask_seconds:g} s over one question.",
+                f"{self._asked.name} took longer than {self._patience.question:g} s "
+                "over one question.",
                 provider=self._asked.provider,
             )
         started = monotonic()
@@ -193,14 +201,23 @@ class ProviderJudge:
                 reply = await self._complete(described, used.options(answer))
         except TimeoutError:
             raise Fault(f"no answer came within {allowed:.3g} s") from None
-        usage = Usage(
+        finally:
+            bill.seconds_left -= monotonic() - started
+        bill.usage += Usage(
             calls=1,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
             cost_usd=reply.cost_usd,
             latency_ms=round((monotonic() - started) * 1000),
         )
-        return reply, usage
+        return reply
+
+    def _heed(self, fault: Fault, turn: Turn, asked: Asked) -> None:
+        match meaning(fault, asked):
+            case Meaning.RATE_LIMITED:
+                turn.refused(fault.retry_after)
+            case Meaning.BUSY:
+                turn.failed()
 
     def _described(
         self, messages: list[Message], answer: type[BaseModel], used: Habits
@@ -267,8 +284,12 @@ class ProviderJudge:
 
 @dataclass(slots=True)
 class Bill:
-    """Adds up the calls of one question, whatever becomes of it."""
+    """Adds up the calls of one question, whatever becomes of it.
 
+    `seconds_left` is for calls alone: waiting for a turn takes nothing of it.
+    """
+
+    seconds_left: float
     usage: Usage = field(default_factory=Usage)
 
 

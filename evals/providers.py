@@ -25,11 +25,9 @@ from litellm._internal_context import is_internal_call
 from evals.embeddings import Vector
 from evals.provider_errors import Asked, judge_error
 from evals.provider_faults import Fault, fault_of
-from evals.provider_judge import Message, ModelFacts, ProviderJudge, Reply
-from evals.provider_table import (
-    JudgeConfig,
-    Model,
-)
+from evals.provider_judge import Message, ModelFacts, Patience, ProviderJudge, Reply
+from evals.provider_table import JudgeConfig, Model
+from evals.throttle import Throttle
 
 
 def _quieten() -> None:
@@ -51,16 +49,20 @@ _quieten()
 
 
 def judge(
-    model: Model, address: Mapping[str, object], asked: Asked, config: JudgeConfig
+    model: Model,
+    address: Mapping[str, object],
+    asked: Asked,
+    config: JudgeConfig,
+    throttle: Throttle,
 ) -> ProviderJudge:
-    """`address`: where, and as whom, LiteLLM calls the model."""
+    """`address`: where, and as whom, LiteLLM calls the model. One throttle a provider."""
     complete = _Completion(address, _is_priced(model), config.timeout_seconds)
     built = ProviderJudge(
         asked,
         _facts(model),
         complete,
-        timeout_seconds=config.timeout_seconds,
-        ask_seconds=config.ask_seconds,
+        throttle,
+        Patience(call=config.timeout_seconds, question=config.ask_seconds),
     )
     if config.input_tokens:
         built.input_tokens = config.input_tokens

@@ -8,9 +8,10 @@ import pytest
 from core.errors import JudgeBusy, JudgeFailed
 from evals.provider_errors import Asked
 from evals.provider_faults import Fault, fault_of
-from evals.provider_judge import Message, ModelFacts, ProviderJudge, Reply, first_habits
+from evals.provider_judge import Message, ModelFacts, Patience, ProviderJudge, Reply, first_habits
 from evals.provider_table import Provider, find_model, status_of
 from evals.structured import Mode
+from evals.throttle import Throttle
 from tests.evals.providers.conftest import QUESTION
 
 Say = Callable[[Mapping[str, object]], Reply]
@@ -23,7 +24,7 @@ def judge(say: Say, facts: ModelFacts | None = None, ask_seconds: float = 5.0) -
 
     asked = Asked("openai", "OpenAI", "openai/own")
     return ProviderJudge(
-        asked, facts or ModelFacts(), complete, timeout_seconds=1.0, ask_seconds=ask_seconds
+        asked, facts or ModelFacts(), complete, Throttle(), Patience(1.0, ask_seconds)
     )
 
 
