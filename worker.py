@@ -63,6 +63,7 @@ async def main(settings: Settings) -> None:
             model=settings.judge_model,
             api_base=settings.judge_api_base,
             timeout_seconds=settings.judge_timeout_seconds,
+            concurrency=settings.judge_concurrency,
             input_tokens=settings.judge_input_tokens,
             embedding_model=settings.embedding_model,
         )
@@ -110,7 +111,7 @@ async def serve(
         ticking(clockwork),
     ):
         log.info(
-            "Serving task queue %r with %d judge slots; default judge %s",
+            "Serving task queue %r with %d judge calls at once; default judge %s",
             settings.task_queue,
             settings.judge_concurrency,
             judges.default_model,
@@ -124,7 +125,7 @@ def queues(
 ) -> tuple[Ledger, Worker, Worker]:
     """To be entered in this order."""
     ledger = Ledger(database)
-    judging_ = Judging(database, judges, ledger, at_once=settings.judge_concurrency)
+    judging_ = Judging(database, judges, ledger)
     runs_, pairs = Runs(database), Pairs(database, judging_)
     monitors = Monitors(database, default_model=judges.default_model)
     grace = timedelta(seconds=settings.shutdown_grace_seconds)
@@ -147,7 +148,9 @@ def queues(
         client,
         task_queue=temporal.judge_queue(settings.task_queue),
         activities=[pairs.judge_pair],
-        max_concurrent_activities=settings.judge_concurrency,
+        # Twice what may be open at the provider: others look up, write down, or wait for a stage
+        # that another pair has asked already.
+        max_concurrent_activities=2 * settings.judge_concurrency,
         max_task_queue_activities_per_second=settings.judge_max_per_second,
         disable_eager_activity_execution=True,
         graceful_shutdown_timeout=grace,

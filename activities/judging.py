@@ -56,14 +56,11 @@ class Traces:
 
 
 class GatedJudge:
-    """A judge that is asked nothing more once the run is closed, and only in its turn."""
+    """A judge that is asked nothing more once the run is closed."""
 
-    def __init__(
-        self, judge: Judge, pass_gate: Callable[[], Awaitable[None]], slots: asyncio.Semaphore
-    ) -> None:
+    def __init__(self, judge: Judge, pass_gate: Callable[[], Awaitable[None]]) -> None:
         self._judge = judge
         self._pass_gate = pass_gate
-        self._slots = slots
 
     @property
     def model(self) -> str:
@@ -82,34 +79,25 @@ class GatedJudge:
 
         The judge may make a question wait for its turn, so the gate is looked at all the while.
         """
-        async with self._slots:
-            await self._pass_gate()
-            asking = asyncio.ensure_future(self._judge.ask(question))
-            try:
-                while not (await asyncio.wait({asking}, timeout=FRESH_SECONDS / 2))[0]:
-                    await self._pass_gate()
-                return asking.result()
-            finally:
-                asking.cancel()
+        await self._pass_gate()
+        asking = asyncio.ensure_future(self._judge.ask(question))
+        try:
+            while not (await asyncio.wait({asking}, timeout=FRESH_SECONDS / 2))[0]:
+                await self._pass_gate()
+            return asking.result()
+        finally:
+            asking.cancel()
 
 
 class Judging:
-    """Everything one worker needs to judge a trace, save the store for its score.
+    """Everything one worker needs to judge a trace, save the store for its score."""
 
-    `at_once` questions at most are open at the judges: an activity for a session
-    has several traces judged at the same time, and slots for activities would not
-    bound that.
-    """
-
-    def __init__(
-        self, database: Database, judges: Judges, ledger: Ledger, *, at_once: int = 100
-    ) -> None:
+    def __init__(self, database: Database, judges: Judges, ledger: Ledger) -> None:
         self._judges = judges
         self._traces = Traces(database)
         self._gate = Gate(database)
         self.ledger = ledger
         self._flights: defaultdict[ProjectId, Flights] = defaultdict(Flights)
-        self._slots = asyncio.Semaphore(at_once)
 
     @property
     def embedding_model(self) -> str:
@@ -137,7 +125,5 @@ class Judging:
             # A fresh run asks again, once: its own retries still find what it asked.
             scope=str(run_id) if pair.fresh else "",
         )
-        judge = GatedJudge(
-            remembering, lambda: self._gate.pass_through(project_id, run_id), self._slots
-        )
+        judge = GatedJudge(remembering, lambda: self._gate.pass_through(project_id, run_id))
         return await evaluate(metric, reading, judge, self._judges.embedder(), earlier)

@@ -88,7 +88,8 @@ class Settings(BaseSettings):
         100,
         ge=1,
         le=2000,
-        description="Judge activities one worker process runs, and questions it has open, at once.",
+        description="Judge calls one worker process has open at a provider at once; it works on "
+        "twice as many pairs.",
     )
     judge_max_per_second: float | None = Field(
         None,

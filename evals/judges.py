@@ -46,7 +46,9 @@ class ConfiguredJudges:
         self._default = default_model(config, environment)
         self._home = find_model(self._default, served_here=bool(config.api_base)).provider
         self._judges: dict[str, Judge] = {OFFLINE_MODEL: RulesJudge()}
-        self._throttles: defaultdict[str, Throttle] = defaultdict(Throttle)
+        self._throttles: defaultdict[str, Throttle] = defaultdict(
+            lambda: Throttle(most=config.concurrency)
+        )
         self._embedder: Embedder | None = None
         self._gateway: ModuleType | None = None
 

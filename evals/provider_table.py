@@ -23,6 +23,7 @@ class JudgeConfig:
     model: str | None = None
     api_base: str | None = None
     timeout_seconds: float = 60.0
+    concurrency: int = 100
     input_tokens: int | None = None
     embedding_model: str = "local/wordllama"
     environment: Mapping[str, str] | None = None

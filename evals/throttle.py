@@ -183,11 +183,15 @@ class Turn:
 
 
 class Throttle:
-    """Lets calls of one provider begin in turn, as many and as often as it bears."""
+    """Lets calls of one provider begin in turn, as many and as often as it bears.
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    Never more than `most` are open at once.
+    """
+
+    def __init__(self, most: int, now: Callable[[], float] = monotonic) -> None:
         self.now = now
         self.pace = Pace()
+        self._most = most
         self.in_flight = 0
         self._turnstile = asyncio.Lock()
         self._left = asyncio.Event()
@@ -196,7 +200,7 @@ class Throttle:
     async def turn(self) -> AsyncIterator[Turn]:
         """Waits until a call may begin. Tell the turn how it went before it ends."""
         async with self._turnstile:
-            while (delay := self.pace.delay(self.now(), self.in_flight)) > 0:
+            while (delay := self._delay()) > 0:
                 self._left.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(None if math.isinf(delay) else delay):
@@ -209,3 +213,8 @@ class Throttle:
         finally:
             self.in_flight -= 1
             self._left.set()
+
+    def _delay(self) -> float:
+        if self.in_flight >= self._most:
+            return math.inf
+        return self.pace.delay(self.now(), self.in_flight)

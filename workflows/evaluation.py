@@ -180,7 +180,7 @@ class EvalRunWorkflow:
                 target_type=self._run.target_type,
                 model=self._run.model,
                 fresh=self._run.fresh,
-                pairs_in_flight=self._run.limits.pairs_in_flight,
+                pairs_in_flight=self._pairs_in_flight(),
             ),
             id=batch_workflow_id(self._run.run_id, number),
             static_summary=f"Targets {first + 1} to {last + 1}",
@@ -188,6 +188,14 @@ class EvalRunWorkflow:
         self._state.batches[number] = done
         self._state.ended.add(number)
         self._describe()
+
+    def _pairs_in_flight(self) -> int:
+        """A run of few batches keeps as many pairs going as one of many."""
+        limits = self._run.limits
+        open_at_once = min(
+            limits.batches_open, self._batch_count(self._cursor or Cursor(targets=1, pairs=0))
+        )
+        return limits.pairs_in_flight * limits.batches_open // open_at_once
 
     async def _finish(self, status: RunStatus, error_message: str | None) -> None:
         """Cannot be cancelled: the row is told how the run ended, whatever else happens."""

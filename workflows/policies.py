@@ -12,8 +12,8 @@ class Limits:
     """Part of a run's input: a deployment that changes a default changes no run under way.
 
     `pairs_per_batch`: about 2,000 events of history, far below the suggested 4,096.
-    `pairs_in_flight` of a batch, times `batches_open`, bounds what one run keeps
-    waiting at the judge queue. After `batches_per_run` a run continues as new.
+    `pairs_in_flight` of a batch, times `batches_open`, is what one run keeps going
+    at the judge queue, however many batches it has. After `batches_per_run` a run continues as new.
     """
 
     pairs_per_batch: int = 500

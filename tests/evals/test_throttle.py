@@ -126,7 +126,7 @@ def test_a_provider_that_is_away_is_asked_little_and_at_full_speed_when_it_is_ba
 
 
 async def test_turns_come_in_order_and_a_waiter_may_leave() -> None:
-    throttle = Throttle()
+    throttle = Throttle(most=100)
     async with throttle.turn() as first:
         first.refused(None)
         taken: list[int] = []
@@ -142,3 +142,19 @@ async def test_turns_come_in_order_and_a_waiter_may_leave() -> None:
     throttle.pace = Pace()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert taken == [0, 2]
+
+
+async def test_no_more_are_open_than_the_worker_may_have() -> None:
+    throttle = Throttle(most=2)
+    peak = 0
+
+    async def call() -> None:
+        nonlocal peak
+        async with throttle.turn() as turn:
+            peak = max(peak, throttle.in_flight)
+            await asyncio.sleep(0)
+            turn.succeeded()
+
+    await asyncio.gather(*(call() for _ in range(7)))
+    assert peak == 2
+    assert throttle.in_flight == 0

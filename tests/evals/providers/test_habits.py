@@ -24,7 +24,7 @@ def judge(say: Say, facts: ModelFacts | None = None, ask_seconds: float = 5.0) -
 
     asked = Asked("openai", "OpenAI", "openai/own")
     return ProviderJudge(
-        asked, facts or ModelFacts(), complete, Throttle(), Patience(1.0, ask_seconds)
+        asked, facts or ModelFacts(), complete, Throttle(most=100), Patience(1.0, ask_seconds)
     )
 
 
