@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.pairs import Pairs
     from core.ids import TargetType
     from core.temporal import judge_queue
+    from workflows.lineup import line_up
     from workflows.policies import BOOKKEEPING, JUDGING, PROGRESS_REPORTS, PROGRESS_SECONDS
     from workflows.window import run_window
 
@@ -44,7 +45,9 @@ class EvalBatchWorkflow:
         self._targets: list[SliceTarget] = []
         self._left: dict[str, int] = {}
         self._failed = 0
+        self._ended = 0
         self._reported_at = workflow.time()
+        self._reported_ended = 0
         self._reports = 0
 
     @workflow.run
@@ -54,10 +57,19 @@ class EvalBatchWorkflow:
         )
         self._left = {target.target_id: len(target.metrics) for target in self._targets}
         self._failed = sum(target.failed for target in self._targets)
-        pairs = [
-            self._pair(target, metric) for target in self._targets for metric in target.metrics
-        ]
-        await run_window(iter(pairs), self._judge, width=batch.pairs_in_flight)
+        lineup = line_up(
+            [
+                [self._pair(target, metric) for metric in target.metrics]
+                for target in self._targets
+                if target.metrics
+            ]
+        )
+
+        async def judge(pair: Pair) -> None:
+            await self._judge(pair)
+            lineup.done(pair)
+
+        await run_window(lineup.take, judge, width=batch.pairs_in_flight)
         return self._progress()
 
     @workflow.query
@@ -96,6 +108,7 @@ class EvalBatchWorkflow:
             )
         if end is PairEnd.CLOSED:
             return
+        self._ended += 1
         self._failed += end is PairEnd.FAILED
         self._left[pair.target_id] -= 1
         await self._report()
@@ -109,16 +122,23 @@ class EvalBatchWorkflow:
 
     async def _report(self) -> None:
         parent = workflow.info().parent
-        if (
-            parent is None
-            or self._reports == PROGRESS_REPORTS
-            or workflow.time() - self._reported_at < PROGRESS_SECONDS
-        ):
+        if parent is None or not self._is_report_due():
             return
         self._reports += 1
         self._reported_at = workflow.time()
+        self._reported_ended = self._ended
         handle = workflow.get_external_workflow_handle(parent.workflow_id)
         await handle.signal("batch_progress", self._progress())
+
+    def _is_report_due(self) -> bool:
+        """Spread over the whole batch, however long it takes."""
+        if self._reports == PROGRESS_REPORTS:
+            return False
+        if workflow.time() - self._reported_at < PROGRESS_SECONDS:
+            return False
+        pairs = sum(len(target.metrics) for target in self._targets)
+        more = PROGRESS_REPORTS * (self._ended - self._reported_ended) >= pairs
+        return more or not workflow.patched("progress-by-share")
 
 
 def stop_if_fatal(error: ActivityError) -> None:

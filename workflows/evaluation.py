@@ -133,9 +133,12 @@ class EvalRunWorkflow:
         return Cursor(targets=resolved.targets, pairs=resolved.pairs)
 
     async def _judge_batches(self, cursor: Cursor) -> None:
-        await run_window(
-            self._batches_to_start(cursor), self._judge_batch, width=self._run.limits.batches_open
-        )
+        batches = self._batches_to_start(cursor)
+
+        async def take() -> int | None:
+            return next(batches, None)
+
+        await run_window(take, self._judge_batch, width=self._run.limits.batches_open)
         if self._next_batch(cursor) < self._batch_count(cursor):
             await workflow.wait_condition(workflow.all_handlers_finished)
             progress = self.progress()

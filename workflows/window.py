@@ -1,16 +1,21 @@
 """Bounded concurrency for workflow code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Job = TypeVar("Job")
 
 
 async def run_window(
-    jobs: Iterator[Job], work: Callable[[Job], Awaitable[None]], *, width: int
+    take: Callable[[], Awaitable[Job | None]],
+    work: Callable[[Job], Awaitable[None]],
+    *,
+    width: int,
 ) -> None:
     """Works on at most `width` jobs at once, taking the next as soon as one is done.
+
+    `take` answers None when there is nothing left.
 
     The first error cancels the rest, waits for them to end, and is raised; so does
     cancellation. Lanes are kept in a list because workflow code must be replayed in
@@ -18,7 +23,7 @@ async def run_window(
     """
 
     async def lane() -> None:
-        for job in jobs:
+        while (job := await take()) is not None:
             await work(job)
 
     lanes = [asyncio.create_task(lane()) for _ in range(width)]
