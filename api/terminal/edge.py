@@ -32,6 +32,8 @@ class Address:
                 "No Assay is known here. Start one with `assay up`, or set ASSAY_URL and "
                 "ASSAY_API_KEY."
             )
+        if not url.startswith(("http://", "https://")):
+            raise Misconfigured(f"ASSAY_URL must begin with http:// or https://, not {url!r}.")
         # The key of this home is nobody else's business.
         home_key = kept.api_key if kept and kept.url.rstrip("/") == url.rstrip("/") else None
         api_key = self.api_key or home_key
@@ -46,7 +48,10 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise Misconfigured(f"ASSAY_{name}: {first['msg']}.") from None
+        said = first["msg"]
+        if first["type"] == "too_short":
+            said = f"It must have at least {first['ctx']['min_length']} characters"
+        raise Misconfigured(f"ASSAY_{name}: {said}.") from None
 
 
 def finish(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
