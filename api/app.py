@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 
 from api import errors, logs
 from api.auth import RecentAccess
@@ -89,7 +90,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             await database.close()
 
-    app = FastAPI(
+    # Its pages at /docs take their scripts from here; FastAPI's own take them from the internet.
+    app = FastAPIOffline(
         title="Assay",
         summary="Durable evaluation of agent traces by LLM judges.",
         description=_DESCRIPTION,

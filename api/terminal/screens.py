@@ -177,7 +177,7 @@ def is_number(score: Json) -> bool:
 def score_tables(scores: Sequence[Json]) -> Group:
     """One a trace, worst first: a column of ids would leave the reasons no room."""
     parts: list[RenderableType] = []
-    by_rules = all((score["reason"] or "").endswith(BASELINE_NOTE) for score in scores)
+    by_rules = any((score["reason"] or "").endswith(BASELINE_NOTE) for score in scores)
     if by_rules:
         parts += [f"[dim]{BASELINE_NOTE}[/dim]", ""]
     widest = max(len(score["name"]) for score in scores)
@@ -255,16 +255,14 @@ def cell(score: Json) -> str:
 def key_table(rows: "Iterable[ApiKey]", projects: Mapping[UUID, str | None]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     # Two lines a key: an id broken over lines could not be copied for `keys revoke`.
-    table.add_column("id", no_wrap=True)
-    for heading in ("name, begins", "scope, project", "made, state"):
+    for heading in ("id, scope, project", "name, begins", "state"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         project = projects[row.project_id] if row.project_id else None
         table.add_row(
-            str(row.id),
-            f"{escape(row.name)}\n[dim]{escape(row.prefix)}…[/dim]",
-            f"{row.scope}\n{escape(project or 'any project')}",
-            f"{row.created_at:%Y-%m-%d}\n{_key_state(row)}",
+            f"{row.id}\n[dim]{row.scope} in {escape(project or 'any project')}[/dim]",
+            f"{escape(row.name)}\n[dim]{escape(row.prefix)}[/dim]",
+            f"{_key_state(row)}\n[dim]made {row.created_at:%Y-%m-%d}[/dim]",
         )
     return table
 

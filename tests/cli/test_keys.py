@@ -21,9 +21,8 @@ def test_a_key_is_made_shown_once_listed_and_revoked(stack: Settings, api: httpx
     lines = listed.stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if "robot" in line)
     row, below = lines[at : at + 2]
-    assert "write" in row
-    assert "lab" in below
-    assert "until 20" in below
+    assert "write in lab" in below
+    assert "until 20" in row
     assert key[:13] in below
 
     assert assay(stack, "keys", "revoke", row.split()[0]).returncode == 0
