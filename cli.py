@@ -10,10 +10,11 @@ import typer
 
 from api.terminal import keys, screens
 from api.terminal.client import Client, store_lines
-from api.terminal.edge import Address, finish, settings
+from api.terminal.edge import Address, finish
 from core import jsontext
 from core.errors import Invalid
 from core.jsonlines import JsonLines
+from core.settings import Settings
 
 app = typer.Typer(
     help="Durable evaluation runs for agent traces.",
@@ -56,7 +57,7 @@ def up(
     # Temporal's client is slow to import; the other commands do without.
     from api.terminal.up import serve
 
-    finish(lambda: serve(settings(), workers=workers, demo=not no_demo))
+    finish(lambda: serve(Settings.read(), workers=workers, demo=not no_demo))
 
 
 @app.command("import")

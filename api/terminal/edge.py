@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import typer
-from pydantic import ValidationError
 
 from api.terminal import screens
 from api.terminal.client import Client
@@ -25,7 +24,7 @@ class Address:
     api_key: str | None
 
     def client(self) -> Client:
-        kept = Home(settings().home).credentials()
+        kept = Home(Settings.read().home).credentials()
         url = self.url or (kept.url if kept else None)
         if url is None:
             raise Misconfigured(
@@ -40,18 +39,6 @@ class Address:
         if api_key is None:
             raise Unauthenticated(f"ASSAY_API_KEY is not set, and no key for {url} is kept here.")
         return Client(url, api_key)
-
-
-def settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        said = first["msg"]
-        if first["type"] == "too_short":
-            said = f"It must have at least {first['ctx']['min_length']} characters"
-        raise Misconfigured(f"ASSAY_{name}: {said}.") from None
 
 
 def finish(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 
 from api.terminal import screens
-from api.terminal.edge import finish, settings
+from api.terminal.edge import finish
 from core import clock
 from core.ids import Scope
+from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.database import Writer
@@ -45,7 +46,7 @@ def create_key(
     async def work(db: "Writer") -> str:
         project_id = None
         if not any_project:
-            project_id = await projects.ensure(db, project or settings().bootstrap_project)
+            project_id = await projects.ensure(db, project or Settings.read().bootstrap_project)
         _, text = await keys.create(db, keys.NewKey(name, scope, project_id, expires))
         return text
 
@@ -78,7 +79,7 @@ def revoke_key(key_id: Annotated[UUID, typer.Argument(help="Id of a key.")]) -> 
 
 async def in_database(work: "Callable[[Writer], Coroutine[Any, Any, T]]") -> T:
     """Runs `work` in one transaction."""
-    from core.embedded.store import opened
+    from core.store import opened
 
-    async with opened(settings()) as database, database.write() as db:
+    async with opened(Settings.read()) as database, database.write() as db:
         return await work(db)

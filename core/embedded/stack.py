@@ -20,11 +20,11 @@ from core import clock, temporal
 from core.database import Database
 from core.embedded.child import ROOT, Child, Role
 from core.embedded.home import Home
-from core.embedded.store import opened
 from core.errors import Misconfigured, Unavailable
 from core.ids import Scope
 from core.queries import keys, projects
 from core.settings import Settings
+from core.store import opened
 from core.tables import Worker
 
 LOCALHOST = "127.0.0.1"

@@ -17,9 +17,9 @@ from core.embedded import stack as embedded
 from core.embedded.child import Role
 from core.embedded.home import Home
 from core.embedded.stack import Plan, Stack
-from core.embedded.store import opened
 from core.errors import Misconfigured, NotStarted, Unavailable
 from core.settings import Settings
+from core.store import opened
 from tests.cli.up_process import settings_for, still_running
 
 KEY = "assay_key_of_the_embedded_stack_test"
