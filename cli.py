@@ -1,6 +1,7 @@
 """The `assay` command."""
 
 import asyncio
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,10 +10,11 @@ import typer
 
 from api.terminal import keys, screens
 from api.terminal.client import Client, store_lines
-from api.terminal.edge import Address, finish, settings
+from api.terminal.edge import Address, finish
 from core import jsontext
 from core.errors import Invalid
 from core.jsonlines import JsonLines
+from core.settings import Settings
 
 app = typer.Typer(
     help="Durable evaluation runs for agent traces.",
@@ -55,7 +57,7 @@ def up(
     # Temporal's client is slow to import; the other commands do without.
     from api.terminal.up import serve
 
-    finish(lambda: serve(settings(), workers=workers, demo=not no_demo))
+    finish(lambda: serve(Settings.read(), workers=workers, demo=not no_demo))
 
 
 @app.command("import")
@@ -66,44 +68,64 @@ def import_(
     ],
 ) -> None:
     """Store traces: one trace body a line. Bad lines are named, the good ones are stored."""
-    stored, bad = finish(lambda: _import(context.obj, files))
-    screens.out.print(f"{stored} traces stored, {bad} lines bad.")
-    if bad:
+    so_far = finish(lambda: _import(context.obj, files))
+    unread = f", {so_far.unread} of {len(files)} files not read to the end" if so_far.unread else ""
+    screens.out.print(f"{so_far.stored} traces stored, {so_far.bad} lines bad{unread}.")
+    if so_far.bad or so_far.unread:
         raise typer.Exit(1)
 
 
-async def _import(address: Address, files: list[str]) -> tuple[int, int]:
-    stored = bad = 0
+@dataclass(slots=True)
+class _Imported:
+    """`unread`: files that could not be read to their end."""
+
+    stored: int = 0
+    bad: int = 0
+    unread: int = 0
+
+
+async def _import(address: Address, files: list[str]) -> _Imported:
+    so_far = _Imported()
     async with address.client() as client:
         for file in files:
-            stored_here, bad_here = await _import_file(client, file)
-            stored, bad = stored + stored_here, bad + bad_here
-    return stored, bad
+            try:
+                await _import_file(client, file, so_far)
+            except Invalid as error:
+                screens.fail(error.message)
+                so_far.unread += 1
+    return so_far
 
 
-async def _import_file(client: Client, file: str) -> tuple[int, int]:
-    try:
-        lines = JsonLines(file)
-    except Invalid as error:
-        screens.fail(error.message)
-        return 0, 1
-    with lines, screens.Reading(lines) as counter:
+async def _import_file(client: Client, file: str, so_far: _Imported) -> None:
+    with JsonLines(file) as lines, screens.Reading(lines) as counter:
         try:
             await store_lines(
                 client, lines, on_stored=counter.count_stored, on_bad=counter.tell_bad
             )
-        except Invalid as error:
-            counter.tell_bad(error.message)
-    return counter.stored, counter.bad
+        finally:
+            so_far.stored += counter.stored
+            so_far.bad += counter.bad
 
 
 @app.command()
 def run(
     context: typer.Context,
-    metric: Annotated[list[str], typer.Option("--metric", "-m", help="Repeat for several.")],
+    metric: Annotated[
+        list[str],
+        typer.Option(
+            "--metric",
+            "-m",
+            help="Such as task_completion; an unknown one is answered with the list. Repeatable.",
+        ),
+    ],
     filter: Annotated[
         list[str] | None,
-        typer.Option("--filter", "-f", metavar="KEY=VALUE", help="Repeat for several."),
+        typer.Option(
+            "--filter",
+            "-f",
+            metavar="KEY=VALUE",
+            help="KEY: status, session_id, user_id, tags, name, date_from or date_to. Repeatable.",
+        ),
     ] = None,
     sampling_rate: Annotated[
         float, typer.Option(help="Share of the matching traces to judge, 0 to 1.")
@@ -177,7 +199,7 @@ def scores(
     elif not found:
         screens.out.print("This run has no scores yet.")
     else:
-        screens.out.print(screens.score_table(found))
+        screens.out.print(screens.score_tables(found))
 
 
 async def _scores(address: Address, run_id: UUID) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from activities.ledger import Ledger
 from activities.monitors import Monitors
 from activities.pairs import Pairs
 from activities.runs import Runs
-from core import clock, logs, migrations, temporal
+from core import clock, logs, temporal
 from core.clockwork import Clockwork
 from core.database import Database
 from core.errors import AssayError, JudgeUnusable, Misconfigured, Unavailable
@@ -35,6 +35,7 @@ from core.ids import ProjectId, RunStatus
 from core.queries import runs, workers
 from core.schedules import Schedules
 from core.settings import Settings
+from core.store import opened
 from core.tables import EvalRun
 from evals.judge import Judges
 from evals.judges import JudgeConfig, configured_judges
@@ -53,7 +54,7 @@ log = logging.getLogger("assay.worker")
 
 
 async def main(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises Misconfigured for what no waiting can mend."""
+    """Serves until SIGTERM or SIGINT. Raises AssayError when it cannot begin."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,15 +70,13 @@ async def main(settings: Settings) -> None:
         )
     )
     judges.load()
-    database = Database(settings.database)
     try:
-        await (migrations.upgrade if settings.auto_migrate else migrations.check)(database)
-        client = await connected(settings, stop)
-        if client is not None:
-            await serve(settings, database, judges, client, stop)
+        async with opened(settings) as database:
+            client = await connected(settings, stop)
+            if client is not None:
+                await serve(settings, database, judges, client, stop)
     finally:
         await judges.close()
-        await database.close()
 
 
 async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
@@ -257,11 +256,12 @@ async def until(stop: asyncio.Event, *, seconds: float) -> None:
 def run() -> int:
     # Provider keys may stand in .env beside our own settings; the environment comes first.
     load_dotenv(".env")
-    settings = Settings()
-    logs.configure(settings.log_level)
+    logs.configure("INFO")
     try:
+        settings = Settings.read()
+        logs.configure(settings.log_level)
         uvloop.run(main(settings))
-    except (Misconfigured, JudgeUnusable) as error:
+    except (Misconfigured, JudgeUnusable, Unavailable) as error:
         log.error("%s", error.message)
         return 2
     return 0

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 
 from api import errors, logs
 from api.auth import RecentAccess
@@ -29,7 +30,7 @@ from api.routes import (
     trace_scores,
     traces,
 )
-from core import migrations, temporal
+from core import temporal
 from core.batching import Batcher
 from core.clockwork import Clockwork
 from core.database import Database
@@ -38,6 +39,7 @@ from core.queries import keys, projects
 from core.queries import traces as trace_queries
 from core.schedules import Schedules
 from core.settings import Settings
+from core.store import opened
 from workflows.control import EvalRuns
 
 _DESCRIPTION = """
@@ -75,21 +77,19 @@ _NOUNS = (
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Settings come from the environment unless they are given."""
-    settings = settings or Settings()
+    settings = settings or Settings.read()
     logs.configure(settings.log_level)
     counters = Counters()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(settings.database)
-        try:
-            await _prepare(database, settings)
+        async with opened(settings) as database:
+            await _make_key(database, settings)
             app.state.stack = await _stack(settings, database, counters)
             yield
-        finally:
-            await database.close()
 
-    app = FastAPI(
+    # Its pages at /docs take their scripts from here; FastAPI's own take them from the internet.
+    app = FastAPIOffline(
         title="Assay",
         summary="Durable evaluation of agent traces by LLM judges.",
         description=_DESCRIPTION,
@@ -128,8 +128,7 @@ def _allow_origins(app: FastAPI, origins: str) -> None:
     )
 
 
-async def _prepare(database: Database, settings: Settings) -> None:
-    await (migrations.upgrade if settings.auto_migrate else migrations.check)(database)
+async def _make_key(database: Database, settings: Settings) -> None:
     if settings.bootstrap_api_key is None:
         return
     async with database.write() as db:

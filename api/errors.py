@@ -136,6 +136,8 @@ def _message(found: Mapping[str, Any]) -> str:
     message = str(found["msg"])
     if found["type"] == "json_invalid":
         return f"The body is not JSON: {found['ctx']['error']}"
+    if found["type"] == "extra_forbidden":
+        return "There is no such field; check its spelling."
     return message.removeprefix("Value error, ")
 
 

@@ -12,6 +12,7 @@
     ├── RateLimited          429  too many requests from this key
     ├── Unavailable          503  a needed server is away; nothing was half-written
     ├── Misconfigured             a setting is wrong; the process must not start
+    ├── NotStarted                a process of the embedded stack ended before it served
     └── JudgeError                a judge call that gave no usable answer
         ├── JudgeBusy             worth asking again later (rate limit, outage, time-out)
         ├── JudgeFailed           final for this pair (refusal, answer that never validates)
@@ -89,6 +90,10 @@ class Unavailable(AssayError):
 
 
 class Misconfigured(AssayError):
+    pass
+
+
+class NotStarted(AssayError):
     pass
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import sys
 import zlib
 from collections.abc import Iterator
@@ -58,9 +59,16 @@ class JsonLines:
 def parse(line: bytes) -> dict[str, Any]:
     """One JSON object. Raises Invalid with what is wrong, never with what is in it."""
     try:
-        body = jsontext.loads(line.decode())
+        # What Windows writes may begin with a byte order mark.
+        body = jsontext.loads(line.decode("utf-8-sig").rstrip())
+    except UnicodeDecodeError:
+        raise Invalid("not UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(f"not valid JSON ({error.msg} at column {error.colno})") from None
     except ValueError as error:
         raise Invalid(f"not valid JSON ({error})") from None
+    except RecursionError:
+        raise Invalid("nested too deeply") from None
     if not isinstance(body, dict):
         raise Invalid("not a JSON object")
     return body

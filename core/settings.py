@@ -6,15 +6,21 @@ down; importing a module reads nothing. Temporal's own variables
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import Misconfigured
 
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="ASSAY_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="ASSAY_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # which may be a key
     )
 
     home: Path = Field(Path(".assay"), description="State of the embedded stack.")
@@ -111,6 +117,19 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line written."
     )
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment. Raises Misconfigured, in a sentence that names the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+        said = first["msg"]
+        if first["type"] == "too_short":
+            said = f"It must have at least {first['ctx']['min_length']} characters"
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise Misconfigured(f"ASSAY_{name}: {said}.")
 
     @property
     def database(self) -> str:

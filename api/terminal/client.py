@@ -1,6 +1,7 @@
 """Assay over HTTP, as the command line uses it."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
@@ -79,7 +80,7 @@ class Client:
         body: Json | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Any:
-        content = None if body is None else jsontext.dumps(body).encode()
+        content = None if body is None else _encoded(body)
         request = self._http.build_request(
             method,
             path,
@@ -99,8 +100,25 @@ class Client:
             if answer.status_code in (429, 502, 503, 504) and again:
                 await asyncio.sleep(_pause(attempt, answer.headers.get("Retry-After")))
                 continue
-            return _read(answer)
+            return self._read(answer)
         raise AssertionError("the last attempt returns or raises")
+
+    def _read(self, answer: httpx.Response) -> Any:
+        if answer.is_success:
+            try:
+                return jsontext.loads(answer.text) if answer.content else None
+            except ValueError:
+                raise self._stranger(answer) from None
+        detail = _detail(answer)
+        if detail is None:
+            raise self._stranger(answer)
+        raise _ERRORS.get(answer.status_code, AssayError)(detail)
+
+    def _stranger(self, answer: httpx.Response) -> AssayError:
+        return AssayError(
+            f"{self.url} answered {answer.status_code} {answer.reason_phrase}, and not as Assay "
+            "does. Is ASSAY_URL right?"
+        )
 
     def _away(self, error: httpx.TransportError) -> Unavailable:
         return Unavailable(
@@ -163,19 +181,20 @@ def _pause(attempt: int, retry_after: str | None) -> float:
     return min(0.25 * 2.0**attempt, _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1)
 
 
-def _read(answer: httpx.Response) -> Any:
-    if answer.is_success:
-        return jsontext.loads(answer.text) if answer.content else None
-    kind = _ERRORS.get(answer.status_code, AssayError)
-    raise kind(_detail(answer))
+def _encoded(body: Json) -> bytes:
+    """Half a surrogate pair, which JSON can write and UTF-8 cannot, stays escaped."""
+    try:
+        return jsontext.dumps(body).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(answer: httpx.Response) -> str | None:
     """The server's words; for a list of field errors, each field with its message."""
     try:
         detail = jsontext.loads(answer.text)["detail"]
     except (ValueError, KeyError, TypeError):
-        return f"The server answered {answer.status_code} {answer.reason_phrase}."
+        return None
     if not isinstance(detail, list):
         return str(detail)
     return "; ".join(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import typer
-from pydantic import ValidationError
 
 from api.terminal import screens
 from api.terminal.client import Client
@@ -25,28 +24,21 @@ class Address:
     api_key: str | None
 
     def client(self) -> Client:
-        kept = Home(settings().home).credentials()
+        kept = Home(Settings.read().home).credentials()
         url = self.url or (kept.url if kept else None)
         if url is None:
             raise Misconfigured(
                 "No Assay is known here. Start one with `assay up`, or set ASSAY_URL and "
                 "ASSAY_API_KEY."
             )
+        if not url.startswith(("http://", "https://")):
+            raise Misconfigured(f"ASSAY_URL must begin with http:// or https://, not {url!r}.")
         # The key of this home is nobody else's business.
         home_key = kept.api_key if kept and kept.url.rstrip("/") == url.rstrip("/") else None
         api_key = self.api_key or home_key
         if api_key is None:
             raise Unauthenticated(f"ASSAY_API_KEY is not set, and no key for {url} is kept here.")
         return Client(url, api_key)
-
-
-def settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise Misconfigured(f"ASSAY_{name}: {first['msg']}.") from None
 
 
 def finish(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -1,16 +1,19 @@
 """What the `assay` command shows: progress bars on a terminal, plain lines elsewhere."""
 
+import os
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
@@ -20,28 +23,38 @@ from rich.table import Table
 
 from core import clock
 from core.jsonlines import JsonLines
-from core.tables import ApiKey
 from evals.rules import BASELINE_NOTE
+
+if TYPE_CHECKING:
+    # The database is slow to import, and only the commands for keys need it.
+    from core.tables import ApiKey
 
 Json = dict[str, Any]
 
 # Progress and errors go to standard error, so that results can be piped.
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def command() -> str:
     """How this very command can be typed again from where the user stands."""
     called = sys.argv[0]
-    return "assay" if called == shutil.which("assay") or "assay" not in called else called
+    if called == shutil.which("assay") or "assay" not in called:
+        return "assay"
+    return min(called, os.path.relpath(called), key=len)
 
 
 def fail(sentence: str) -> None:
-    err.print(f"[red]Error:[/red] {escape(sentence)}", soft_wrap=True)
+    _tell(f"[red]Error:[/red] {escape(sentence)}")
 
 
 def note(sentence: str) -> None:
-    err.print(f"[yellow]{escape(sentence)}[/yellow]", soft_wrap=True)
+    _tell(f"[yellow]{escape(sentence)}[/yellow]")
+
+
+def _tell(sentence: str) -> None:
+    # Broken between words for a reader; in one line for a log.
+    err.print(sentence, soft_wrap=not err.is_terminal)
 
 
 class Reading:
@@ -55,12 +68,12 @@ class Reading:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            DownloadColumn(),
             TextColumn("{task.fields[said]}"),
             console=err,
             disable=not err.is_terminal,
         )
-        self._task = self._bar.add_task(escape(lines.name), total=lines.size, said="")
+        name = escape(Path(lines.name).name)
+        self._task = self._bar.add_task(name, total=lines.size, said="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -71,13 +84,18 @@ class Reading:
 
     def count_stored(self) -> None:
         self.stored += 1
-        self._bar.update(
-            self._task, completed=self._lines.position, said=f"{self.stored} traces stored"
-        )
+        self._show()
 
     def tell_bad(self, sentence: str) -> None:
         self.bad += 1
+        self._show()
         fail(sentence)
+
+    def _show(self) -> None:
+        bad = f", {self.bad} bad" if self.bad else ""
+        self._bar.update(
+            self._task, completed=self._lines.position, said=f"{self.stored} stored{bad}"
+        )
 
 
 async def watch(states: AsyncIterator[Json]) -> Json:
@@ -156,15 +174,28 @@ def is_number(score: Json) -> bool:
     return score["status"] == "SUCCESS" and score["value"] is not None
 
 
-def score_table(scores: Sequence[Json]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("trace", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("reason", ratio=1)
+def score_tables(scores: Sequence[Json]) -> Group:
+    """One a trace, worst first: a column of ids would leave the reasons no room."""
+    parts: list[RenderableType] = []
+    by_rules = any((score["reason"] or "").endswith(BASELINE_NOTE) for score in scores)
+    if by_rules:
+        parts += [f"[dim]{BASELINE_NOTE}[/dim]", ""]
+    widest = max(len(score["name"]) for score in scores)
+    by_trace: dict[str, list[Json]] = {}
     for score in sorted(scores, key=lambda s: (s["trace_id"], s["name"])):
-        table.add_row(score["trace_id"], score["name"], cell(score), escape(score["reason"] or ""))
-    return table
+        by_trace.setdefault(score["trace_id"], []).append(score)
+    for id, rows in sorted(by_trace.items(), key=lambda item: _mean(item[1])):
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(min_width=widest, no_wrap=True)
+        table.add_column(min_width=len("failed"), justify="right", no_wrap=True)
+        table.add_column(ratio=1)
+        for row in rows:
+            reason = row["reason"] or ""
+            if by_rules:
+                reason = reason.removesuffix(BASELINE_NOTE).rstrip()
+            table.add_row(row["name"], cell(row), escape(reason))
+        parts += [f"[bold]{id}[/bold]", table]
+    return Group(*parts)
 
 
 def example_table(
@@ -188,8 +219,14 @@ def example_table(
         lowest = min(row.values(), key=_rank, default=None)
         # Above the table stands who judged.
         reason = (lowest["reason"] or "").removesuffix(BASELINE_NOTE).strip() if lowest else ""
-        table.add_row(escape(names.get(id, id)), *cells, escape(reason))
+        table.add_row(escape(names.get(id, id)), *cells, escape(_gist(reason)))
     return table
+
+
+def _gist(reason: str) -> str:
+    """Its first sentence, short enough for two lines of a narrow screen."""
+    first = re.split(r"(?<=[.!?])\s", reason, maxsplit=1)[0]
+    return textwrap.shorten(first, 80, placeholder=" …")
 
 
 def _mean(scores: Iterable[Json]) -> float:
@@ -215,25 +252,22 @@ def cell(score: Json) -> str:
     return f"[{colour}]{value:.2f}[/{colour}]"
 
 
-def key_table(rows: Iterable[ApiKey], projects: Mapping[UUID, str | None]) -> Table:
+def key_table(rows: "Iterable[ApiKey]", projects: Mapping[UUID, str | None]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "name", "begins", "scope", "project", "made", "state"):
+    # Two lines a key: an id broken over lines could not be copied for `keys revoke`.
+    for heading in ("id, scope, project", "name, begins", "state"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         project = projects[row.project_id] if row.project_id else None
         table.add_row(
-            str(row.id),
-            escape(row.name),
-            escape(row.prefix),
-            row.scope,
-            escape(project or "any"),
-            f"{row.created_at:%Y-%m-%d}",
-            _key_state(row),
+            f"{row.id}\n[dim]{row.scope} in {escape(project or 'any project')}[/dim]",
+            f"{escape(row.name)}\n[dim]{escape(row.prefix)}[/dim]",
+            f"{_key_state(row)}\n[dim]made {row.created_at:%Y-%m-%d}[/dim]",
         )
     return table
 
 
-def _key_state(row: ApiKey) -> str:
+def _key_state(row: "ApiKey") -> str:
     if row.revoked_at:
         return f"revoked {row.revoked_at:%Y-%m-%d}"
     if row.expires_at is None:

@@ -14,10 +14,10 @@ from api.terminal.client import Client
 from core import jsonlines
 from core.embedded import stack as embedded
 from core.embedded.home import Credentials, Home
-from core.embedded.store import opened
 from core.errors import AssayError
 from core.queries.workers import offered, provider_of
 from core.settings import Settings
+from core.store import opened
 from evals.rules import OFFLINE_MODEL
 
 EXAMPLES = Path(core.__file__).parent / "examples"

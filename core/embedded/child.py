@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.embedded import leash
 from core.embedded.home import Home
-from core.errors import Unavailable
+from core.errors import NotStarted
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds `worker.py` and the packages."""
@@ -67,13 +67,13 @@ class Child:
         self._started = time.monotonic()
 
     async def until(self, ready: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
-        """Returns when `ready` says so. Raises Unavailable when the process ends before that."""
+        """Returns when `ready` says so. Raises NotStarted when the process ends before that."""
         deadline = time.monotonic() + seconds
         while not await ready():
             if await self._ended_within(_POLL_SECONDS):
-                raise self._gone(f"It ended during its start ({self._ending})")
+                raise self._not_started(f"it ended ({self._ending})")
             if time.monotonic() > deadline:
-                raise self._gone(f"It was not ready after {seconds:.0f} seconds")
+                raise self._not_started(f"it was not ready after {seconds:.0f} seconds")
 
     async def keep_running(self, announce: Callable[[str], None]) -> None:
         """Starts the process again whenever it ends, later each time it does so at once."""
@@ -131,7 +131,7 @@ class Child:
             return False
         return True
 
-    def _gone(self, what: str) -> Unavailable:
+    def _not_started(self, what: str) -> NotStarted:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         last = f" Its last line: {lines[-1].strip()}" if lines else ""
-        return Unavailable(self.role.name, f"{what}; its log is {self.log}.{last}")
+        return NotStarted(f"{self.role.name} did not start: {what}. Its log: {self.log}.{last}")

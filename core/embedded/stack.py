@@ -20,14 +20,15 @@ from core import clock, temporal
 from core.database import Database
 from core.embedded.child import ROOT, Child, Role
 from core.embedded.home import Home
-from core.embedded.store import opened
-from core.errors import Misconfigured
+from core.errors import Misconfigured, Unavailable
 from core.ids import Scope
 from core.queries import keys, projects
 from core.settings import Settings
+from core.store import opened
 from core.tables import Worker
 
 LOCALHOST = "127.0.0.1"
+_CONNECT_SECONDS = 10
 
 _STOPPING = (
     "Stopping. Workers finish the judge calls they have begun; Ctrl-C again ends them at once."
@@ -54,6 +55,21 @@ def temporal_elsewhere() -> str | None:
     return ClientConfig.load_client_connect_config().get("target_host")
 
 
+async def _check_elsewhere() -> None:
+    """Raises Unavailable. A worker would wait for it without an end."""
+    address = temporal_elsewhere() or ""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, ValueError, TimeoutError):
+        raise Unavailable(
+            f"Temporal at {address}",
+            "Start it, or unset TEMPORAL_ADDRESS to have one started here.",
+        ) from None
+    writer.close()
+
+
 def _namespace() -> str:
     return ClientConfig.load_client_connect_config().get("namespace") or "default"
 
@@ -65,14 +81,18 @@ def free_port() -> int:
 
 
 def check_ports(settings: Settings) -> None:
-    """Raises Misconfigured for a port that another process listens on."""
+    """Raises Misconfigured for a port that is asked for twice, or that another process holds."""
     wanted = [(settings.api_host, settings.api_port, "The API", "ASSAY_API_PORT")]
     if temporal_elsewhere() is None:
         wanted += [
             (LOCALHOST, settings.temporal_port, "Temporal", "ASSAY_TEMPORAL_PORT"),
             (LOCALHOST, settings.temporal_ui_port, "Temporal's UI", "ASSAY_TEMPORAL_UI_PORT"),
         ]
+    given: dict[int, str] = {}
     for host, port, user, setting in wanted:
+        if port in given:
+            raise Misconfigured(f"{given[port]} and {setting} are both {port}. Change one.")
+        given[port] = setting
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             # As servers do: a port whose last connections are still closing counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -154,6 +174,8 @@ class Stack:
     async def _start(self) -> None:
         if self._temporal:
             await self._temporal.start()
+        else:
+            await _check_elsewhere()
         async with opened(self._plan.settings) as database:
             await self._make_key(database)
             started = clock.now()

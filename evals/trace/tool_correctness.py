@@ -10,6 +10,7 @@ from evals.examples import order_trace
 from evals.facts import Facts
 from evals.metric import Example, NotApplicable, Outcome, Scored, Stage, TraceMetric
 from evals.prompting import TASK, Task, Verdict
+from evals.words import counted
 
 _LISTED = 200
 
@@ -38,7 +39,7 @@ def verdict_rule(facts: Facts) -> Verdict:
     return Verdict(
         reasoning="Counted from the trace.",
         score=max(0.0, 1.0 - wrong / len(facts.calls)),
-        reason=f"Of {len(facts.calls)} tool calls: {what}.",
+        reason=f"Of {counted(len(facts.calls), 'tool call')}: {what}.",
     )
 
 

@@ -1,5 +1,6 @@
 """The description of the API: as committed, complete, and good to read."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from api import openapi
 from api.app import create_app
 from core.settings import Settings
+from tests.api.conftest import Service
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 OPEN = {"/health", "/ready", "/metrics"}
@@ -51,3 +53,13 @@ def test_operation_ids_are_names(settings: Settings) -> None:
     ids = [operation["operationId"] for _, operation in operations(settings)]
     assert len(set(ids)) == len(ids)
     assert all(id.isidentifier() for id in ids)
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_the_pages_to_read_it_on_need_no_internet(sqlite_service: Service, page: str) -> None:
+    text = (await sqlite_service.client.get(page)).text
+    taken = re.findall(r"""(?:src|href|url:) ?=?["']([^"']+)["']""", text.replace("url: ", "url:"))
+    assert len(taken) >= 2
+    for address in taken:
+        assert address.startswith("/"), address
+        assert (await sqlite_service.client.get(address)).status_code == 200

@@ -1,4 +1,5 @@
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.up_process import Up, settings_for
+from tests.cli.up_process import Up, settings_for, still_running
 
 Settings = dict[str, str]
 
@@ -62,8 +63,10 @@ def stack(
     try:
         up.until("Serving")
         yield settings
+        family = up.family()
+        assert up.stop(signal.SIGTERM) == 0
+        assert still_running(family) == []
     finally:
-        up.stop()
         up.clean_up()
 
 

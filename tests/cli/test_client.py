@@ -105,8 +105,21 @@ async def test_a_run_is_never_posted_twice(pauses: list[float]) -> None:
             Invalid,
             "spans.0.name: missing; body: bad",
         ),
-        (httpx.Response(502, text="<html>"), AssayError, "The server answered 502 Bad Gateway."),
-        (httpx.Response(404, json=["odd"]), AssayError, "The server answered 404 Not Found."),
+        (
+            httpx.Response(502, text="<html>"),
+            AssayError,
+            "http://assay answered 502 Bad Gateway, and not as Assay does. Is ASSAY_URL right?",
+        ),
+        (
+            httpx.Response(404, json=["odd"]),
+            AssayError,
+            "http://assay answered 404 Not Found, and not as Assay does. Is ASSAY_URL right?",
+        ),
+        (
+            httpx.Response(200, text="<html>"),
+            AssayError,
+            "http://assay answered 200 OK, and not as Assay does. Is ASSAY_URL right?",
+        ),
     ],
 )
 async def test_a_refusal_becomes_the_server_s_own_sentence(
@@ -116,6 +129,13 @@ async def test_a_refusal_becomes_the_server_s_own_sentence(
         with pytest.raises(kind) as raised:
             await client.post("/traces", {})
     assert raised.value.message == sentence
+
+
+async def test_half_a_surrogate_pair_is_sent_as_it_was_written() -> None:
+    server = Server(ok())
+    async with server.client() as client:
+        await client.store_trace({"name": "\ud800", "big": 2**70})
+    assert json.loads(server.requests[0].content) == {"name": "\ud800", "big": 2**70}
 
 
 async def test_following_gives_each_change_once_and_ends_with_the_run() -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from core.filters import TraceFilters
 from tests.cli.up_process import assay, free_ports, settings_for
 from tests.factories import trace_body
 
@@ -37,14 +38,17 @@ def test_import_stores_the_good_lines_and_names_the_bad_ones(
     file.write_bytes(
         lines_of(trace_body(tags=["mixed"]))
         + b"{broken\n\n"
-        + lines_of([1], nameless, trace_body(tags=["mixed"]))
+        + lines_of([1], nameless, trace_body(tags=["mixed"], input="half a pair: \ud800"))
+        + b"\n" * 93
+        + b"line 100 is text\n"
     )
     done = assay(stack, "import", str(file))
     assert done.returncode == 1
-    assert "2 traces stored, 3 lines bad." in done.stdout
+    assert "2 traces stored, 4 lines bad." in done.stdout
     assert f"{file}:2: not valid JSON" in done.stderr
     assert f"{file}:4: not a JSON object" in done.stderr
     assert re.search(re.escape(f"{file}:5: ") + r"name: .+", done.stderr)
+    assert f"{file}:100: not valid JSON" in done.stderr
     assert stored(api, "mixed") == 2
 
 
@@ -78,6 +82,7 @@ def test_import_goes_on_after_a_file_it_cannot_read(
     assert done.returncode == 1
     assert "missing.jsonl: No such file or directory" in done.stderr
     assert f"{cut}: the gzip data is damaged or ends early" in done.stderr
+    assert "0 lines bad, 2 of 3 files not read to the end." in done.stdout
     assert stored(api, "after") == 1
 
 
@@ -206,6 +211,18 @@ def test_a_wrong_key_is_told(stack: Settings) -> None:
     done = assay({**stack, "ASSAY_API_KEY": "assay_wrong_key"}, "scores", str(uuid4()))
     assert done.returncode == 1
     assert "unknown, revoked or expired" in done.stderr
+
+
+def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path) | {"ASSAY_URL": "localhost:8000", "ASSAY_API_KEY": "assay_k"}
+    done = assay(settings, "scores", str(uuid4()))
+    assert done.returncode == 1
+    assert "ASSAY_URL must begin with http:// or https://, not 'localhost:8000'" in done.stderr
+
+
+def test_the_help_names_every_filter(stack: Settings) -> None:
+    shown = assay({**stack, "COLUMNS": "200"}, "run", "--help").stdout
+    assert [name for name in TraceFilters.model_fields if name not in shown] == []
 
 
 def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:

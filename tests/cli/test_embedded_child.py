@@ -12,7 +12,7 @@ import pytest
 
 from core.embedded.child import Child, Role
 from core.embedded.home import Home
-from core.errors import Unavailable
+from core.errors import NotStarted
 
 OBEDIENT = "import time; print('here', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + OBEDIENT
@@ -107,14 +107,14 @@ async def never() -> bool:
 async def test_an_end_during_the_start_is_told_with_the_log_s_last_line(nursery: Nursery) -> None:
     child = nursery.child("import sys; print('the disk is full'); sys.exit(3)")
     await child.start()
-    with pytest.raises(Unavailable, match=r"exit code 3\).*child\.log\. .*the disk is full"):
+    with pytest.raises(NotStarted, match=r"exit code 3\).*child\.log\. .*the disk is full"):
         await child.until(never, seconds=20)
 
 
 async def test_a_start_that_takes_too_long_is_told(nursery: Nursery) -> None:
     child = nursery.child("import time; time.sleep(600)")
     await child.start()
-    with pytest.raises(Unavailable, match=r"not ready after 0 seconds; its log is \S+\.$"):
+    with pytest.raises(NotStarted, match=r"not ready after 0 seconds\. Its log: \S+\.$"):
         await child.until(never, seconds=0.1)
 
 

@@ -65,9 +65,23 @@ def test_damaged_gzip_data_is_named(tmp_path: Path, damage: slice) -> None:
 
 def test_a_line_is_one_object() -> None:
     assert parse(b'{"name": "\xc3\xa9"}') == {"name": "é"}
+    assert parse(b'\xef\xbb\xbf{"name": "from Windows"}\r\n') == {"name": "from Windows"}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b'{"name": "x",}\n', r"not valid JSON \(.+ at column 1\d\)$"),
+        (b'{"name": "\xff"}', "not UTF-8 text"),
+        (b'{"name": ' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_told(line: bytes, what: str) -> None:
+    with pytest.raises(Invalid, match=what):
+        parse(line)
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"1", b"null", b'{"a": "\xff"}', b"{} {}"])
 def test_any_other_line_is_refused_without_quoting_it(line: bytes) -> None:
-    with pytest.raises(Invalid, match=r"not valid JSON|not a JSON object"):
+    with pytest.raises(Invalid, match=r"not valid JSON|not UTF-8|not a JSON object"):
         parse(line)

@@ -17,9 +17,9 @@ from core.embedded import stack as embedded
 from core.embedded.child import Role
 from core.embedded.home import Home
 from core.embedded.stack import Plan, Stack
-from core.embedded.store import opened
-from core.errors import Misconfigured, Unavailable
+from core.errors import Misconfigured, NotStarted, Unavailable
 from core.settings import Settings
+from core.store import opened
 from tests.cli.up_process import settings_for, still_running
 
 KEY = "assay_key_of_the_embedded_stack_test"
@@ -138,7 +138,7 @@ async def test_a_child_that_cannot_start_ends_the_others(
         raise AssertionError("it never became ready")
 
     before = set(psutil.Process().children(recursive=True))
-    with pytest.raises(Unavailable, match=r"The worker .*nonsense/model"):
+    with pytest.raises(NotStarted, match=r"The worker did not start: .*nonsense/model"):
         await serve(settings, Terminal(), never)
     assert still_running(list(set(psutil.Process().children(recursive=True)) - before)) == []
 
@@ -201,6 +201,27 @@ def test_a_port_that_is_listened_on_is_named_with_its_setting(tmp_path: Path) ->
         port = taken.getsockname()[1]
         with pytest.raises(Misconfigured, match=rf"port {port} .* set ASSAY_API_PORT to another"):
             embedded.check_ports(Settings(home=tmp_path, api_port=port))
+
+
+def test_one_port_for_two_servers_is_refused(tmp_path: Path) -> None:
+    port = embedded.free_port()
+    with pytest.raises(Misconfigured, match=rf"ASSAY_TEMPORAL_UI_PORT are both {port}"):
+        embedded.check_ports(
+            Settings(home=tmp_path, api_port=port, temporal_ui_port=port, temporal_port=port + 1)
+        )
+
+
+async def test_a_temporal_elsewhere_that_is_away_is_named_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = f"127.0.0.1:{embedded.free_port()}"
+    monkeypatch.setenv("TEMPORAL_ADDRESS", away)
+
+    async def never(_: Stack) -> None:
+        raise AssertionError("it never became ready")
+
+    with pytest.raises(Unavailable, match=rf"Temporal at {away} .*TEMPORAL_ADDRESS"):
+        await serve(settings, Terminal(), never)
 
 
 async def test_a_database_that_is_away_is_one_sentence_without_its_password() -> None:

@@ -24,80 +24,75 @@ def credentials(settings: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def test_the_first_start_judges_the_examples_and_the_second_only_serves(
+def test_starts_of_one_home_from_the_first_to_the_one_after_a_kill(
     tmp_path: Path, start: Starter
 ) -> None:
+    """One story, since each start costs seconds."""
     settings = settings_for(tmp_path / "home")
     first = start(settings)
     first.until("Serving")
+    it_shows_what_runs_where_and_judges_the_examples(first)
+    a_second_start_on_its_home_or_its_port_is_refused(first, tmp_path / "other")
+    first.worker().send_signal(signal.SIGKILL)
+    first.until("The worker ended (killed by SIGKILL)")
     family = first.family()
-    key = credentials(settings)["api_key"]
-    url = f"http://127.0.0.1:{settings['ASSAY_API_PORT']}"
-    assert f"{url}/docs" in first.screen
-    assert f"http://127.0.0.1:{settings['ASSAY_TEMPORAL_UI_PORT']}" in first.screen
-    assert key in first.screen
-    assert "offline/rules, since no provider key was found" in first.screen
-    assert "COMPLETED: 10 of 10 traces" in first.screen
-    for shown in ("where is my parcel", "refund that never", "n/a", "why the lowest"):
-        assert shown in first.screen
-    kept = tmp_path / "home" / "credentials.json"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
-
     assert first.stop(signal.SIGINT) == 0
     assert still_running(family) == []
     assert not (tmp_path / "home" / "up.lock").exists()
     assert "Stopped." in first.screen
 
-    second = start(settings)
+    second = start(settings, "--workers", "2")
     second.until("Serving")
-    assert key in second.screen
-    assert "bundled examples" not in second.screen
-    page = httpx.get(f"{url}/evaluations/trace-runs", headers={"X-API-Key": key}).json()
-    assert [run["name"] for run in page["items"]] == ["Bundled examples"]
-    assert second.stop() == 0
-
-
-def test_a_parent_that_is_killed_takes_its_children_along_and_blocks_nobody(
-    tmp_path: Path, start: Starter
-) -> None:
-    settings = settings_for(tmp_path / "home")
-    first = start(settings, "--no-demo")
-    first.until("Serving")
-    family = first.family()
-    assert len(family) >= 3
-    assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+    it_has_kept_everything_and_judges_nothing_again(second)
+    family = second.family()
+    workers = [p for p in family if any("worker.py" in a for a in p.cmdline())]
+    assert len(workers) == 2
+    assert second.stop(signal.SIGKILL) == -signal.SIGKILL
     assert still_running(family) == []
 
-    second = start(settings, "--no-demo", "--workers", "2")
-    second.until("Serving")
-    workers = [p for p in second.family() if any("worker.py" in a for a in p.cmdline())]
-    assert len(workers) == 2
-    assert second.stop() == 0
+    # Neither the lock nor a port is left behind: it is the judge that ends the next start.
+    third = start(settings | {"ASSAY_JUDGE_MODEL": "nonsense/model"})
+    assert third.end() == 1
+    assert "The worker did not start: it ended (exit code 2)" in third.screen
+    assert "No provider is known for the model 'nonsense/model'" in third.screen
+    assert "Traceback" not in third.screen
+    assert not (tmp_path / "home" / "up.lock").exists()
 
 
-def test_a_second_start_on_one_home_and_a_busy_port_are_refused(
-    tmp_path: Path, start: Starter
-) -> None:
-    settings = settings_for(tmp_path / "home")
-    running = start(settings, "--no-demo")
-    running.until("Serving")
+def it_shows_what_runs_where_and_judges_the_examples(up: Up) -> None:
+    for shown in (
+        f"http://127.0.0.1:{up.settings['ASSAY_API_PORT']}/docs",
+        f"http://127.0.0.1:{up.settings['ASSAY_TEMPORAL_UI_PORT']}",
+        credentials(up.settings)["api_key"],
+        "offline/rules, since no provider key was found",
+        "COMPLETED: 10 of 10 traces",
+        *("where is my parcel", "refund that never", "n/a", "why the lowest"),
+    ):
+        assert shown in up.screen
+    kept = Path(up.settings["ASSAY_HOME"]) / "credentials.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
 
-    again = assay(settings, "up")
+
+def a_second_start_on_its_home_or_its_port_is_refused(up: Up, other: Path) -> None:
+    again = assay(up.settings, "up")
     assert again.returncode == 1
     assert re.search(r"already runs on .*home \(process \d+\)\..*ASSAY_HOME", again.stderr)
-
-    (tmp_path / "other").mkdir()
-    elsewhere = assay({**settings, "ASSAY_HOME": str(tmp_path / "other")}, "up")
+    other.mkdir()
+    elsewhere = assay({**up.settings, "ASSAY_HOME": str(other)}, "up")
     assert elsewhere.returncode == 1
-    assert f"port {settings['ASSAY_API_PORT']} on 127.0.0.1" in elsewhere.stderr
+    assert f"port {up.settings['ASSAY_API_PORT']} on 127.0.0.1" in elsewhere.stderr
     assert "ASSAY_API_PORT" in elsewhere.stderr
-    assert not (tmp_path / "other" / "up.lock").exists()
+    assert not (other / "up.lock").exists()
 
-    worker = running.worker()
-    worker.send_signal(signal.SIGKILL)
-    running.until("The worker ended (killed by SIGKILL)")
-    assert running.stop() == 0
+
+def it_has_kept_everything_and_judges_nothing_again(up: Up) -> None:
+    kept = credentials(up.settings)
+    assert kept["api_key"] in up.screen
+    assert "bundled examples" not in up.screen
+    headers = {"X-API-Key": kept["api_key"]}
+    page = httpx.get(f"{kept['url']}/evaluations/trace-runs", headers=headers).json()
+    assert [run["name"] for run in page["items"]] == ["Bundled examples"]
 
 
 @pytest.mark.parametrize(
@@ -114,16 +109,6 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(
     assert done.returncode == 1
     assert f"port {settings[setting]} on 127.0.0.1" in done.stderr
     assert f"set {setting} to another port" in done.stderr
-
-
-def test_a_judge_that_nobody_knows_ends_the_start_with_its_reason(
-    tmp_path: Path, start: Starter
-) -> None:
-    up = start(settings_for(tmp_path) | {"ASSAY_JUDGE_MODEL": "nonsense/model"})
-    assert up.end() == 1
-    assert "No provider is known for the model 'nonsense/model'" in up.screen
-    assert "Traceback" not in up.screen
-    assert not (tmp_path / "up.lock").exists()
 
 
 def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:

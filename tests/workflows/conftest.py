@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from temporalio.client import Client, WorkflowHandle
 
 import worker
+from activities import failures
 from core.database import Database
 from core.ids import ProjectId
 from core.queries import runs
@@ -108,3 +109,9 @@ async def stack(temporal_client: Client, sqlite: Database, task_queue: str) -> S
         judges=ScriptedJudges(),
         eval_runs=EvalRuns(temporal_client, task_queue=task_queue),
     )
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is spread over seconds between attempts is spread over a moment."""
+    monkeypatch.setattr(failures, "LONGEST_PAUSE", 0.2)

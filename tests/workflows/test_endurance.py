@@ -11,6 +11,8 @@ from core.ids import RunStatus, ScoreStatus
 from evals.judge import Question, Usage
 from tests.workflows.conftest import Stack
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 
 async def test_an_outage_is_measured_across_attempts_and_then_ends_the_pair(
     stack: Stack, monkeypatch: pytest.MonkeyPatch

@@ -127,6 +127,7 @@ async def test_a_run_longer_than_its_history_may_be_continues_as_new(
     assert len(await stack.scores(run)) == 33
 
 
+@pytest.mark.usefixtures("short_pauses")
 async def test_a_busy_provider_is_asked_again_and_nothing_fails(stack: Stack) -> None:
     async def busy_at_first(question: Question[Any], times: int) -> None:
         if times == 1:

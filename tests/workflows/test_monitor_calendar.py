@@ -76,23 +76,25 @@ def until(cron: str, now: datetime, end: datetime) -> list[datetime]:
     return list(takewhile(lambda moment: moment < end, strikes(cron, now)))
 
 
-async def test_a_month_of_days_is_run_through_whatever_clocks_do_on_earth(
+async def test_days_are_run_through_whatever_clocks_do_on_earth(
     skipping: WorkflowEnvironment, stack: Stack
 ) -> None:
-    """A month with a change of clocks, at an hour that one of its days lacks or has twice."""
+    """Around a change of clocks, at an hour that one of these days lacks or has twice."""
     now = datetime.now(UTC)
-    number, length = (3, 31) if now.month != 3 else (11, 30)
-    cron = f"30 2 * {number} *"
+    # Clocks change on the second Sunday of March and on the first of November.
+    month, first_day, last_day = (3, 7, 15) if now.month != 3 else (11, 1, 8)
+    length = last_day - first_day + 1
+    cron = f"30 2 {first_day}-{last_day} {month} *"
     await store_traces(stack.database, stack.project_id, 1)
     watch = await Watch.over(stack, cadence=f"cron:{cron}")
     [first] = islice(strikes(cron, now), 1)
     end = first + length * DAY
     async with stack.worker():
         await forward(skipping, watch, end - now)
-        month = until(cron, now, end)
-        assert len(month) == length
-        assert {(moment.hour, moment.minute) for moment in month} == {(2, 30)}
-        await started(watch, month)
+        days = until(cron, now, end)
+        assert len(days) == length
+        assert {(moment.hour, moment.minute) for moment in days} == {(2, 30)}
+        await started(watch, days)
         # The trace was there on the first day, and nothing has come since.
         [run] = await watch.runs()
         await stack.handle(run).result()

@@ -227,6 +227,7 @@ async def test_an_attempt_takes_its_turn_and_the_next_goes_on_from_there(
     assert score.meta["sources"]["judged"] == 24
 
 
+@pytest.mark.usefixtures("short_pauses")
 async def test_a_busy_judge_costs_no_signal_twice(session_stack: Stack) -> None:
     stack = session_stack
     await store_traces(stack.database, stack.project_id, 3, session_id="s")

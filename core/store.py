@@ -1,4 +1,4 @@
-"""The database as the command line opens it: one error sentence in place of a driver's."""
+"""The database as every process opens it: one error sentence in place of a driver's."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
