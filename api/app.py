@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from api import errors, logs
-from api.auth import RecentAccess
+from api.auth import Authenticator
 from api.counters import Counters
 from api.dependencies import Incoming, Stack
 from api.limits import RateLimit
@@ -154,7 +154,7 @@ async def _stack(settings: Settings, database: Database, counters: Counters) -> 
         runs=EvalRuns(client, task_queue=settings.task_queue),
         counters=counters,
         ingest=Batcher(store, most=50),
-        recent_access=RecentAccess(settings.key_cache_seconds),
+        authenticator=Authenticator(database),
         clockwork=Clockwork(database, Schedules(client, task_queue=settings.task_queue)),
         rate_limit=RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst),
     )

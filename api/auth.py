@@ -1,15 +1,14 @@
 """Who asks, and for which project."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from time import monotonic
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 
-from core import clock
-from core.database import Database, Reader
+from core.batching import Batcher
+from core.database import Database
 from core.errors import Forbidden, Invalid, Unauthenticated
 from core.ids import ProjectId, Scope
 from core.queries import keys, projects
@@ -58,60 +57,68 @@ def _project_name(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Access:
     project_id: ProjectId
-    key: ApiKey
-    until: float
+    key_id: UUID
 
 
-class RecentAccess:
-    """What was granted a moment ago: a busy client costs one look-up every few seconds.
+class Authenticator:
+    """Looks keys up with each request, so that a revoked one opens nothing from then on.
 
-    A key that is revoked meanwhile opens for up to `seconds` longer.
+    Requests that come at the same time share one query.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._granted: dict[tuple[bytes, str | None, str | None], Access] = {}
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._keys = Batcher(self._find_usable)
+        self._projects = _Projects(database)
 
-    def find(self, key_text: str, headers: Headers) -> Access | None:
-        found = self._granted.get(self._name(key_text, headers))
-        if found is None or found.until <= monotonic():
-            return None
-        expires_at = found.key.expires_at
-        return None if expires_at is not None and expires_at <= clock.now() else found
+    async def access(self, key_text: str | None, headers: Headers, needed: Scope) -> Access:
+        """The project a request works in. Raises Unauthenticated, Forbidden, Invalid."""
+        if not key_text:
+            raise Unauthenticated(
+                "Send an API key: Authorization: Bearer <key>, or X-API-Key: <key>."
+            )
+        key = (await self._keys.submit(key_text)).get(key_text)
+        if key is None:
+            raise Unauthenticated("This API key is unknown, revoked or expired.")
+        _check_scope(key, needed)
+        named = named_project(headers)
+        if key.project_id is None:
+            return Access(await self._named(named, Scope(key.scope)), key.id)
+        return Access(await self._bound(ProjectId(key.project_id), named), key.id)
 
-    def add(self, key_text: str, headers: Headers, project_id: ProjectId, key: ApiKey) -> Access:
-        if len(self._granted) >= _MOST_REMEMBERED:
-            self._granted.clear()
-        access = Access(project_id, key, monotonic() + self._seconds)
-        self._granted[self._name(key_text, headers)] = access
-        return access
+    async def _find_usable(self, texts: Sequence[str]) -> dict[str, ApiKey]:
+        async with self._database.read() as db:
+            return await keys.find_usable(db, set(texts))
 
-    def _name(self, key_text: str, headers: Headers) -> tuple[bytes, str | None, str | None]:
-        digest = sha256(key_text.encode()).digest()
-        return digest, headers.get("x-project-id"), headers.get("x-project-name")
+    async def _bound(self, project_id: ProjectId, named: NamedProject) -> ProjectId:
+        foreign = named.id is not None and named.id != project_id
+        if not foreign and named.name is not None:
+            foreign = named.name != await self._projects.name_of(project_id)
+        if foreign:
+            raise Forbidden("This API key is bound to another project.")
+        return project_id
 
+    async def _named(self, named: NamedProject, scope: Scope) -> ProjectId:
+        if named.id is not None:
+            return await self._existing(ProjectId(named.id), named.name)
+        if named.name is None:
+            raise Invalid(
+                "This API key is bound to no project: send X-Project-ID or X-Project-Name."
+            )
+        found = await self._projects.find(named.name)
+        if found is None and scope is Scope.READ:
+            raise Forbidden("There is no project of this name, and a read key cannot make one.")
+        return found or await self._projects.make(named.name)
 
-async def project_for(
-    database: Database,
-    recent: RecentAccess,
-    key_text: str | None,
-    headers: Headers,
-    needed: Scope,
-) -> Access:
-    """The project this request works in. Raises Unauthenticated, Forbidden, Invalid."""
-    if not key_text:
-        raise Unauthenticated("Send an API key: Authorization: Bearer <key>, or X-API-Key: <key>.")
-    access = recent.find(key_text, headers)
-    if access is not None:
-        _check_scope(access.key, needed)
-        return access
-    async with database.read() as db:
-        key = await keys.find_usable(db, key_text)
-    if key is None:
-        raise Unauthenticated("This API key is unknown, revoked or expired.")
-    _check_scope(key, needed)
-    project_id = await _project_of(database, key, named_project(headers))
-    return recent.add(key_text, headers, project_id, key)
+    async def _existing(self, id: ProjectId, named: str | None) -> ProjectId:
+        name = await self._projects.name_of(id)
+        if name is None:
+            raise Invalid(f"There is no project {id}.")
+        if named is not None and named != name:
+            raise Invalid(
+                "X-Project-ID and X-Project-Name name different projects; send one of them."
+            )
+        return id
 
 
 def _check_scope(key: ApiKey, needed: Scope) -> None:
@@ -120,42 +127,34 @@ def _check_scope(key: ApiKey, needed: Scope) -> None:
         raise Forbidden(f"This API key has the scope {scope}; {needed} is needed here.")
 
 
-async def _project_of(database: Database, key: ApiKey, named: NamedProject) -> ProjectId:
-    async with database.read() as db:
-        if key.project_id is not None:
-            return await _bound(db, key, named)
-        if named.id is not None:
-            return await _existing(db, named)
-        if named.name is None:
-            raise Invalid(
-                "This API key is bound to no project: send X-Project-ID or X-Project-Name."
-            )
-        found = await projects.find(db, named.name)
-    return found or await _made(database, named.name, Scope(key.scope))
+class _Projects:
+    """A project keeps its name and its id: those named before are not looked up again."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names: dict[ProjectId, str] = {}
+        self._ids: dict[str, ProjectId] = {}
 
-async def _bound(db: Reader, key: ApiKey, named: NamedProject) -> ProjectId:
-    assert key.project_id is not None
-    foreign = named.id is not None and named.id != key.project_id
-    if not foreign and named.name is not None:
-        foreign = named.name != await projects.name_of(db, key.project_id)
-    if foreign:
-        raise Forbidden("This API key is bound to another project.")
-    return ProjectId(key.project_id)
+    async def name_of(self, id: ProjectId) -> str | None:
+        if id not in self._names:
+            async with self._database.read() as db:
+                self._remember(id, await projects.name_of(db, id))
+        return self._names.get(id)
 
+    async def find(self, name: str) -> ProjectId | None:
+        if name not in self._ids:
+            async with self._database.read() as db:
+                self._remember(await projects.find(db, name), name)
+        return self._ids.get(name)
 
-async def _existing(db: Reader, named: NamedProject) -> ProjectId:
-    assert named.id is not None
-    name = await projects.name_of(db, named.id)
-    if name is None:
-        raise Invalid(f"There is no project {named.id}.")
-    if named.name is not None and named.name != name:
-        raise Invalid("X-Project-ID and X-Project-Name name different projects; send one of them.")
-    return ProjectId(named.id)
+    async def make(self, name: str) -> ProjectId:
+        async with self._database.write() as db:
+            return await projects.ensure(db, name)
 
-
-async def _made(database: Database, name: str, scope: Scope) -> ProjectId:
-    if scope is Scope.READ:
-        raise Forbidden("There is no project of this name, and a read key cannot make one.")
-    async with database.write() as db:
-        return await projects.ensure(db, name)
+    def _remember(self, id: ProjectId | None, name: str | None) -> None:
+        if id is None or name is None:
+            return
+        if len(self._names) >= _MOST_REMEMBERED:
+            self._names.clear()
+            self._ids.clear()
+        self._names[id], self._ids[name] = name, id

@@ -31,7 +31,7 @@ class Stack:
     runs: EvalRuns
     counters: Counters
     ingest: Batcher[Incoming, None]
-    recent_access: auth.RecentAccess
+    authenticator: auth.Authenticator
     clockwork: Clockwork
     rate_limit: RateLimit
 
@@ -83,10 +83,8 @@ def _project(needed: Scope) -> Callable[..., Awaitable[ProjectId]]:
             ),
         ] = None,
     ) -> ProjectId:
-        access = await auth.project_for(
-            stack.database, stack.recent_access, key_text, request.headers, needed
-        )
-        stack.rate_limit.take(access.key.id)
+        access = await stack.authenticator.access(key_text, request.headers, needed)
+        stack.rate_limit.take(access.key_id)
         return access.project_id
 
     return project

@@ -55,13 +55,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         10 * 1024 * 1024, ge=1024, description="Largest request body; a larger one answers 413."
     )
-    key_cache_seconds: float = Field(
-        3.0,
-        ge=0,
-        le=60,
-        description="How long a verified API key is not looked up again, and so how long a "
-        "revoked one may still open; 0: not at all.",
-    )
     rate_limit_per_second: float | None = Field(
         None,
         gt=0,

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -66,16 +66,23 @@ def _row(new: NewKey, text: str) -> ApiKey:
     )
 
 
-async def find_usable(db: Reader, text: str) -> ApiKey | None:
-    """The key of this text, unless it is revoked or expired."""
-    wanted = _hash(text)
-    row = await db.scalar(select(ApiKey).where(col(ApiKey.key_hash) == wanted))
+async def find_usable(db: Reader, texts: Collection[str]) -> dict[str, ApiKey]:
+    """The key of each text, without those that are revoked or expired."""
+    hashes = {text: _hash(text) for text in texts}
+    found = await db.scalars(select(ApiKey).where(col(ApiKey.key_hash).in_(hashes.values())))
+    now = clock.now()
+    rows = [
+        row
+        for row in found
+        if row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
+    ]
     # An index may stop at the first byte that differs; this comparison decides, in constant time.
-    if row is None or not hmac.compare_digest(row.key_hash, wanted):
-        return None
-    if row.revoked_at is not None or (row.expires_at and row.expires_at <= clock.now()):
-        return None
-    return row
+    return {
+        text: row
+        for text, wanted in hashes.items()
+        for row in rows
+        if hmac.compare_digest(row.key_hash, wanted)
+    }
 
 
 async def every(db: Reader) -> Sequence[ApiKey]:

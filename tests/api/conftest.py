@@ -152,10 +152,7 @@ def provider(key: str = "openai", *, available: bool = True, message: str = "rea
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    # A revoked key opens nothing at once, where a test does not say otherwise.
-    return Settings(
-        _env_file=None, home=tmp_path, max_body_bytes=10 * 1024 * 1024, key_cache_seconds=0
-    )
+    return Settings(_env_file=None, home=tmp_path, max_body_bytes=10 * 1024 * 1024)
 
 
 async def serve(url: str, settings: Settings) -> AsyncIterator[Service]:

@@ -2,17 +2,18 @@
 
 import asyncio
 import re
-from dataclasses import replace
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from api.auth import RecentAccess
 from core import clock
+from core.database import Reader
 from core.ids import Scope
 from core.queries import keys, projects
+from core.tables import ApiKey
 from tests.api.conftest import Service
 from tests.factories import trace_body
 
@@ -81,37 +82,36 @@ async def test_a_revoked_key_opens_nothing_from_the_next_request_on(service: Ser
     assert (await service.client.get("/traces", headers=headers)).status_code == 401
 
 
-async def test_a_remembered_key_is_not_looked_up_and_opens_no_longer_than_the_setting_says(
-    service: Service,
+async def test_requests_that_come_at_the_same_time_share_a_look_up(
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app_state = service.app.state
-    async with service.database.write() as db:
-        row, text = await keys.create(db, keys.NewKey("k", project_id=service.project_id))
-    headers = {"X-API-Key": text}
-    app_state.stack = replace(service.stack, recent_access=RecentAccess(0.5))
-    assert (await service.client.get("/traces", headers=headers)).status_code == 200
-    async with service.database.write() as db:
-        await keys.revoke(db, row.id)
-    assert (await service.client.get("/traces", headers=headers)).status_code == 200
-    async with asyncio.timeout(5):
-        while (await service.client.get("/traces", headers=headers)).status_code == 200:
-            await asyncio.sleep(0.05)
+    find_usable, asked = keys.find_usable, []
+
+    async def seen(db: Reader, texts: Collection[str]) -> dict[str, ApiKey]:
+        asked.append(set(texts))
+        return await find_usable(db, texts)
+
+    monkeypatch.setattr(keys, "find_usable", seen)
+    good, other = [await service.key(project_id=service.project_id) for _ in range(2)]
+    sent = [good] * 8 + [other, "assay_wrong"]
+    answers = await asyncio.gather(
+        *(service.client.get("/traces", headers={"X-API-Key": key}) for key in sent)
+    )
+    assert [answer.status_code for answer in answers] == [200] * 9 + [401]
+    assert set().union(*asked) == set(sent)
+    assert len(asked) < len(sent)
 
 
-async def test_a_remembered_key_opens_only_what_it_opened(service: Service) -> None:
-    service.app.state.stack = replace(service.stack, recent_access=RecentAccess(60))
-    soon = clock.now() + timedelta(seconds=4)
-    reader = {"X-API-Key": await service.key(scope=Scope.READ, expires_at=soon)}
-    ours = reader | {"X-Project-Name": "default"}
-    path = f"/traces/{uuid4()}"
-    assert (await service.client.get("/traces", headers=ours)).status_code == 200
-    assert (await service.client.delete(path, headers=ours)).status_code == 403
-    assert (await service.client.get("/traces", headers=reader)).status_code == 422
-    theirs = reader | {"X-Project-Name": "theirs"}
+async def test_a_project_that_was_named_before_opens_to_no_other_key(service: Service) -> None:
+    roamer = {"X-API-Key": await service.key()}
+    for named in ({"X-Project-Name": "theirs"}, {"X-Project-Name": "theirs"}):
+        assert (await service.client.get("/traces", headers=roamer | named)).status_code == 200
+    bound = {"X-API-Key": await service.key(project_id=service.project_id)}
+    theirs = bound | {"X-Project-Name": "theirs"}
     assert (await service.client.get("/traces", headers=theirs)).status_code == 403
-    async with asyncio.timeout(15):
-        while (await service.client.get("/traces", headers=ours)).status_code == 200:
-            await asyncio.sleep(0.05)
+    reader = {"X-API-Key": await service.key(scope=Scope.READ)} | {"X-Project-Name": "theirs"}
+    assert (await service.client.get("/traces", headers=reader)).status_code == 200
+    assert (await service.client.delete(f"/traces/{uuid4()}", headers=reader)).status_code == 403
 
 
 async def test_only_hashes_of_keys_are_stored(service: Service) -> None:
