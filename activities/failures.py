@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from core import dialect
 from core.errors import AssayError, JudgeBusy, JudgeUnusable, NotFound
 
 P = ParamSpec("P")
@@ -66,7 +67,7 @@ def translate(error: Exception, *, attempt: int) -> ApplicationError:
             return ApplicationError(error.message, type="NotFound", non_retryable=True)
         case AssayError():
             return ApplicationError(error.message, type=type(error).__name__, non_retryable=True)
-        case OperationalError() | InterfaceError() | OSError() | TimeoutError():
+        case _ if dialect.is_away(error):
             return ApplicationError(
                 f"The database cannot be used just now ({_kind(error)}); trying again.",
                 type="DatabaseUnavailable",

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -59,10 +60,13 @@ class GatedJudge:
     """A judge that is asked nothing more once the run is closed, and only in its turn."""
 
     def __init__(
-        self, judge: Judge, pass_gate: Callable[[], Awaitable[None]], slots: asyncio.Semaphore
+        self,
+        judge: Judge,
+        held_open: Callable[[], AbstractAsyncContextManager[None]],
+        slots: asyncio.Semaphore,
     ) -> None:
         self._judge = judge
-        self._pass_gate = pass_gate
+        self._held_open = held_open
         self._slots = slots
 
     @property
@@ -79,8 +83,7 @@ class GatedJudge:
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
         """Raises RunClosed besides what every judge may raise."""
-        async with self._slots:
-            await self._pass_gate()
+        async with self._slots, self._held_open():
             return await self._judge.ask(question)
 
 
@@ -127,6 +130,6 @@ class Judging:
             scope=str(run_id) if pair.fresh else "",
         )
         judge = GatedJudge(
-            remembering, lambda: self._gate.pass_through(project_id, run_id), self._slots
+            remembering, lambda: self._gate.held_open(project_id, run_id), self._slots
         )
         return await evaluate(metric, reading, judge, self._judges.embedder(), earlier)
