@@ -1,7 +1,13 @@
 """Completed judge stages kept in the judgement table, many to a transaction."""
 
+import asyncio
 from collections.abc import Sequence
+from itertools import count
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from activities.failures import pause
+from core import dialect
 from core.batching import Batcher
 from core.database import Database
 from core.ids import ProjectId
@@ -34,7 +40,16 @@ class Judgements:
         )
 
     async def keep(self, made: KeptJudgement) -> None:
-        await self._writes.submit(made)
+        """Waits for a store that is away: given up here, a paid answer would be asked for again."""
+        for attempt in count(1):
+            try:
+                await self._writes.submit(made)
+            except (SQLAlchemyError, OSError) as error:
+                if not dialect.is_away(error):
+                    raise
+                await asyncio.sleep(pause(attempt))
+            else:
+                return
 
     async def _read(self, batch: Sequence[Key]) -> dict[Key, KeptJudgement]:
         async with self._database.read() as db:

@@ -1,14 +1,16 @@
 """What the store has, read past the API."""
 
 from collections import Counter
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from core.database import Database
-from core.ids import RunStatus
+from core.ids import ProjectId, RunId, RunStatus
+from core.queries import runs
+from core.queries.runs import NewRun
 from core.tables import EvalRun, EvalRunTarget, Judgement, Score, Worker
 
 
@@ -67,3 +69,20 @@ async def scores_of_targets(database: Database, targets: list[str]) -> Counter[t
     rows = select(col(Score.target_id), col(Score.name)).where(col(Score.target_id).in_(targets))
     async with database.read() as db:
         return Counter((target, name) for target, name in await db.execute(rows))
+
+
+async def leave_unstarted(database: Database, run_id: str) -> str:
+    """A run like that one, as the API leaves it that dies between its commit and Temporal."""
+    like = await run_row(database, run_id)
+    assert like is not None
+    new = NewRun(
+        id=RunId(uuid4()),
+        project_id=ProjectId(like.project_id),
+        target_type=like.target_type,
+        metric_names=like.metric_names,
+        model=like.model,
+        filters=like.filters,
+    )
+    async with database.write() as db:
+        await runs.create(db, new)
+    return str(new.id)
