@@ -74,13 +74,20 @@ class Stack:
 
     async def kill(self, name: str) -> None:
         """SIGKILL. What a worker had open then is added to `lost`."""
+        # Held still first, which ends it there and then but lets us look at what was open.
+        await self.freeze(name)
         process = self.processes.pop(name)
-        if name.startswith("worker"):
-            # Held still first, which ends it there and then but lets us look at what was open.
-            process.send_signal(signal.SIGSTOP)
-            self.lost += await self._open_questions()
         process.send_signal(signal.SIGKILL)
         await process.wait()
+
+    async def freeze(self, name: str) -> None:
+        """It stands still and answers nobody. What a worker had open is added to `lost`."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+        if name.startswith("worker"):
+            self.lost += await self._open_questions()
+
+    def thaw(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGCONT)
 
     async def stop(self, name: str) -> int:
         process = self.processes.pop(name)

@@ -1,4 +1,4 @@
-"""A disk that takes no more: the kernel refuses every write, to the store and to the logs alike."""
+"""A disk that takes no more: the kernel refuses every write, of the store, of Temporal, of logs."""
 
 import asyncio
 import sys
@@ -18,16 +18,15 @@ pytestmark = [
 
 
 def limit_files(stack: Stack, largest: int) -> None:
-    """The soft limit of API and workers: beyond it a file does not grow, nor is it written to.
+    """The soft limit of every process: beyond it a file does not grow, nor is it written to.
 
     It asks for no privilege and no disk of its own. SQLite meets EFBIG where a full disk gives
     ENOSPC, and reports both as errors of operation.
     """
-    for name, process in stack.processes.items():
-        if name != "temporal":
-            limits = psutil.Process(process.pid)
-            _, hard = limits.rlimit(psutil.RLIMIT_FSIZE)
-            limits.rlimit(psutil.RLIMIT_FSIZE, (largest, hard))
+    for process in stack.processes.values():
+        limits = psutil.Process(process.pid)
+        _, hard = limits.rlimit(psutil.RLIMIT_FSIZE)
+        limits.rlimit(psutil.RLIMIT_FSIZE, (largest, hard))
 
 
 async def test_a_run_goes_on_when_the_disk_has_room_again(stack: Stack) -> None:

@@ -45,6 +45,20 @@ async def test_one_of_two_workers_may_be_killed(stack: Stack) -> None:
     await audit(stack, run, targets)
 
 
+@pytest.mark.chaos
+async def test_a_worker_that_everybody_took_for_dead_may_go_on(stack: Stack) -> None:
+    """What it held is with the other one by then: no pair gets a second score."""
+    await stack.whole(workers=2)
+    await stack.control(latency=LATENCY)
+    targets = await stack.store_traces(100)
+    run = await stack.post_run(targets)
+    await stack.asked(100)
+    await stack.freeze("worker-2")
+    await asyncio.sleep(15)
+    stack.thaw("worker-2")
+    await audit(stack, run, targets)
+
+
 def next_release(folder: Path) -> list[str]:
     """Our own code, but for workflows that do one thing more: the command that serves it."""
     for name in ("activities", "core", "evals", "workflows"):
