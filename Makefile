@@ -11,7 +11,7 @@ STAMP := $(VENV)/.set-up
 # Any Python from 3.11 on; name another with `make setup PYTHON=…`.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup run test check bench bench-http real-model openapi lock clean
+.PHONY: help setup run test chaos check bench bench-http real-model openapi lock clean
 
 help: ## List what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ run: setup ## Start everything on this machine and judge the bundled examples
 
 test: setup ## Run the whole test suite, with its coverage gate
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+chaos: setup ## Break everything that may break, at full length: half an hour
+	@$(BIN)/python -m pytest -v -m chaos tests/chaos $(ARGS)
 
 check: setup ## Lint, types, import contracts, lock, compose file, API against its document
 	$(BIN)/ruff check .

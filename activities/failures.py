@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from core.database import AWAY
+from core import dialect
 from core.errors import AssayError, JudgeBusy, JudgeUnusable, NotFound
 
 P = ParamSpec("P")
@@ -67,7 +67,7 @@ def translate(error: Exception, *, attempt: int) -> ApplicationError:
             return ApplicationError(error.message, type="NotFound", non_retryable=True)
         case AssayError():
             return ApplicationError(error.message, type=type(error).__name__, non_retryable=True)
-        case _ if isinstance(error, AWAY):
+        case _ if dialect.is_away(error):
             return ApplicationError(
                 f"The database cannot be used just now ({_kind(error)}); trying again.",
                 type="DatabaseUnavailable",

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from activities.gate import FRESH_SECONDS, Gate
+from activities.gate import Gate
 from activities.inputs import Pair
 from activities.ledger import Ledger, ProjectJudgements
 from core.database import Database
@@ -58,9 +59,11 @@ class Traces:
 class GatedJudge:
     """A judge that is asked nothing more once the run is closed."""
 
-    def __init__(self, judge: Judge, pass_gate: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, judge: Judge, held_open: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
         self._judge = judge
-        self._pass_gate = pass_gate
+        self._held_open = held_open
 
     @property
     def model(self) -> str:
@@ -75,18 +78,9 @@ class GatedJudge:
         return self._judge.parameters
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
-        """Raises RunClosed besides what every judge may raise.
-
-        The judge may make a question wait for its turn, so the gate is looked at all the while.
-        """
-        await self._pass_gate()
-        asking = asyncio.ensure_future(self._judge.ask(question))
-        try:
-            while not (await asyncio.wait({asking}, timeout=FRESH_SECONDS / 2))[0]:
-                await self._pass_gate()
-            return asking.result()
-        finally:
-            asking.cancel()
+        """Raises RunClosed besides what every judge may raise."""
+        async with self._held_open():
+            return await self._judge.ask(question)
 
 
 class Judging:
@@ -125,5 +119,5 @@ class Judging:
             # A fresh run asks again, once: its own retries still find what it asked.
             scope=str(run_id) if pair.fresh else "",
         )
-        judge = GatedJudge(remembering, lambda: self._gate.pass_through(project_id, run_id))
+        judge = GatedJudge(remembering, lambda: self._gate.held_open(project_id, run_id))
         return await evaluate(metric, reading, judge, self._judges.embedder(), earlier)

@@ -10,14 +10,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.otlp import wire
 from api.otlp.wire import Encoding
-from core import jsontext
+from core import dialect, jsontext
 from core.errors import AssayError, RateLimited, Unauthenticated, Unavailable
 from core.text import storable
 
@@ -142,9 +142,7 @@ def _message(found: Mapping[str, Any]) -> str:
 
 
 async def _on_store_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, DBAPIError) and not (
-        isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    ):
+    if isinstance(error, DBAPIError) and not dialect.is_away(error):
         raise error
     log.warning("The database cannot be used: %s", type(error).__name__)
     return answer(STORE_AWAY, request.scope)

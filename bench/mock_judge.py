@@ -3,15 +3,15 @@
     python -m bench.mock_judge --port 0 --latency 0.2
 
 The port is the first line it prints. `GET /stats` says what it was asked; `POST
-/control` takes the same names as the options, `outage` and `reset`. The same body
-always gets the same answer, and a score is always in range.
+/control` takes the same names as the options, `outage`, `refusal` and `reset`. The
+same body always gets the same answer, and a score is always in range.
 """
 
 import argparse
 import asyncio
 import signal
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from random import Random
 from typing import Any, cast
@@ -20,38 +20,25 @@ import orjson
 import uvloop
 
 from bench.mock_answers import answer_for
+from bench.mock_behaviour import REFUSALS, Behaviour, Silence, error_body
 
 _REASONS = {200: b"OK", 404: b"Not Found", 429: b"Too Many Requests", 500: b"Internal Server Error"}
-_UNCOUNTED = {"/stats", "/control", "/v1/models"}
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """Rates are shares of calls in [0, 1], times are in seconds."""
-
-    latency: float = 0.2
-    spread: float = 0.0
-    rate_429: float = 0.0
-    rate_500: float = 0.0
-    malformed: float = 0.0
-    retry_after: float = 1.0
-    max_per_second: float = 0.0
-    outage: bool = False
-
-    def changed(self, wanted: dict[str, Any]) -> "Behaviour":
-        known = {f.name: f.type for f in fields(self)}
-        return replace(self, **{name: value for name, value in wanted.items() if name in known})
+_ONLY_BY_CONTROL = {"outage", "refusal"}
 
 
 @dataclass(slots=True)
 class Counts:
+    """`answered` are good answers; `answered_again` those to a question that had one already."""
+
     calls: int = 0
     repeats: int = 0
     in_flight: int = 0
     peak: int = 0
     prompt_tokens: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
+    answered_again: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
     seen: set[bytes] = field(default_factory=set)
+    answered: set[bytes] = field(default_factory=set)
 
     def stats(self) -> dict[str, Any]:
         return {
@@ -61,7 +48,9 @@ class Counts:
             "in_flight": self.in_flight,
             "peak_concurrency": self.peak,
             "prompt_tokens": self.prompt_tokens,
-            "statuses": {str(code): n for code, n in sorted(self.statuses.items())},
+            "answered": len(self.answered),
+            "answered_again": self.answered_again,
+            "statuses": dict(sorted(self.ends.items())),
         }
 
 
@@ -83,7 +72,7 @@ class MockJudge:
 
     def arrive(self, body: bytes) -> None:
         counts = self.counts
-        digest = blake2b(body, digest_size=12).digest()
+        digest = _digest(body)
         counts.calls += 1
         counts.repeats += digest in counts.seen
         counts.seen.add(digest)
@@ -94,16 +83,24 @@ class MockJudge:
         spread = self.behaviour.spread
         return max(0.0, self.behaviour.latency + self._luck.uniform(-spread, spread))
 
-    def status(self, now: float) -> int:
+    def fate(self, now: float) -> int | Silence:
+        """The status that the call is answered with, or how it goes without an answer."""
         behaviour = self.behaviour
         if behaviour.outage:
             return 503
+        if behaviour.refusal:
+            return REFUSALS[behaviour.refusal].status
         if behaviour.max_per_second and self._beyond_rate(int(now)):
             return 429
-        if behaviour.rate_429 and self._luck.random() < behaviour.rate_429:
-            return 429
-        if behaviour.rate_500 and self._luck.random() < behaviour.rate_500:
-            return 500
+        chances: tuple[tuple[float, int | Silence], ...] = (
+            (behaviour.rate_429, 429),
+            (behaviour.rate_500, 500),
+            (behaviour.rate_hang, Silence.HANG),
+            (behaviour.rate_reset, Silence.RESET),
+        )
+        for rate, fate in chances:
+            if rate and self._luck.random() < rate:
+                return fate
         return 200
 
     def _beyond_rate(self, second: int) -> bool:
@@ -112,15 +109,22 @@ class MockJudge:
         self._in_second += 1
         return self._in_second > self.behaviour.max_per_second
 
-    def depart(self, status: int) -> None:
+    def depart(self, fate: int | Silence) -> None:
         self.counts.in_flight -= 1
-        self.counts.statuses[status] += 1
+        self.counts.ends[str(fate)] += 1
+
+    def _count_answer(self, body: bytes) -> None:
+        digest = _digest(body)
+        self.counts.answered_again += digest in self.counts.answered
+        self.counts.answered.add(digest)
 
     def completion(self, body: bytes) -> bytes:
         asked = orjson.loads(body)
         text = answer_for(asked)
         if self.behaviour.malformed and self._luck.random() < self.behaviour.malformed:
             text = f"I would rather say: {text[: len(text) // 2]}"
+        else:
+            self._count_answer(body)
         tokens = len(body) // 4
         self.counts.prompt_tokens += tokens
         message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -146,11 +150,8 @@ class MockJudge:
         )
 
 
-def error_body(status: int) -> bytes:
-    kinds = {429: "rate_limit_exceeded", 500: "server_error", 503: "overloaded"}
-    words = {429: "Rate limit reached for mock.", 500: "The server had an error."}
-    said = words.get(status, "The engine is currently overloaded.")
-    return orjson.dumps({"error": {"message": said, "type": kinds[status], "code": kinds[status]}})
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=12).digest()
 
 
 class Connection(asyncio.Protocol):
@@ -161,12 +162,15 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._hanging = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._transport = None
+        if self._hanging:
+            self._judge.depart(Silence.HANG)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -199,15 +203,31 @@ class Connection(asyncio.Protocol):
             self._loop.call_later(judge.delay(), self._answer, body)
 
     def _answer(self, body: bytes) -> None:
-        status = self._judge.status(self._loop.time())
-        self._judge.depart(status)
-        if status == 200:
-            self._send(200, self._judge.completion(body))
+        judge = self._judge
+        fate = judge.fate(self._loop.time())
+        if fate is Silence.HANG and self._transport is not None:
+            self._hanging = True
             return
-        header = b""
-        if status == 429:
-            header = b"retry-after: %g\r\n" % self._judge.behaviour.retry_after
-        self._send(status, error_body(status), header)
+        judge.depart(fate)
+        if fate is Silence.RESET:
+            self._break_off()
+        elif fate == 200:
+            self._send(200, judge.completion(body))
+        elif isinstance(fate, int):
+            self._refuse(fate)
+
+    def _refuse(self, status: int) -> None:
+        behaviour = self._judge.behaviour
+        refusal = REFUSALS.get(behaviour.refusal) if not behaviour.outage else None
+        header = b"" if refusal or status != 429 else b"retry-after: %g\r\n" % behaviour.retry_after
+        self._send(status, error_body(status, refusal), header)
+
+    def _break_off(self) -> None:
+        if self._transport is None:
+            return
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n"
+        self._transport.write(head + b'{"id": "chatcmpl-mock", "choi')
+        self._transport.close()
 
     def _send(self, status: int, body: bytes, header: bytes = b"") -> None:
         if self._transport is None:
@@ -236,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     for known in fields(Behaviour):
-        if known.name != "outage":
+        if known.name not in _ONLY_BY_CONTROL:
             option = f"--{known.name.replace('_', '-')}"
             parser.add_argument(option, type=float, default=known.default)
     options = vars(parser.parse_args())

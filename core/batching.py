@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from core.database import AWAY
+from core import dialect
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class Batcher(Generic[Item, Result]):
         try:
             result = await self._work([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to whoever submitted the item
-            if len(batch) > 1 and not isinstance(error, AWAY):
+            if len(batch) > 1 and not dialect.is_away(error):
                 for one in batch:
                     await self._work_on([one])
                 return

@@ -4,15 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import dialect
-
-AWAY: Final = (OperationalError, InterfaceError, OSError, TimeoutError)
-"""What is raised while the database cannot be used; the same statement may succeed later."""
 
 
 class Reader(AsyncSession):

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -250,6 +251,21 @@ def _configure_sqlite(engine: AsyncEngine) -> None:
         # whatever the busy timeout: writers take the lock at their start.
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+# Lost connections, deadlocks, a full disk, too many clients, starting up or shutting down: asyncpg
+# has no class of errors for these, and SQLAlchemy none but the broadest.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "58")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database could not be used, so that the same statement may succeed later."""
+    if isinstance(error, OperationalError | InterfaceError | OSError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or state.startswith(_PASSING_STATES)
 
 
 def is_single_writer(engine: AsyncEngine) -> bool:

@@ -113,11 +113,9 @@ class Stack:
         self._announce = announce
         self._temporal: Child | None = None
         if temporal_elsewhere() is None:
-            self._temporal = Child(_temporal_role(plan), plan.home)
-        self._workers = [
-            Child(_worker_role(plan, n), plan.home) for n in range(1, plan.workers + 1)
-        ]
-        self._api = Child(_api_role(plan), plan.home)
+            self._temporal = Child(temporal_role(plan), plan.home)
+        self._workers = [Child(worker_role(plan, n), plan.home) for n in range(1, plan.workers + 1)]
+        self._api = Child(api_role(plan), plan.home)
 
     @property
     def children(self) -> list[Child]:
@@ -238,7 +236,7 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _temporal_role(plan: Plan) -> Role:
+def temporal_role(plan: Plan) -> Role:
     beside = Path(sys.executable).parent / "temporal"
     binary = str(beside) if beside.exists() else shutil.which("temporal")
     if binary is None:
@@ -264,7 +262,7 @@ def _temporal_role(plan: Plan) -> Role:
     return Role("Temporal", "temporal", command, grace=15)
 
 
-def _worker_role(plan: Plan, number: int) -> Role:
+def worker_role(plan: Plan, number: int) -> Role:
     return Role(
         name="The worker" if plan.workers == 1 else f"Worker {number}",
         log=f"worker-{number}",
@@ -274,7 +272,7 @@ def _worker_role(plan: Plan, number: int) -> Role:
     )
 
 
-def _api_role(plan: Plan) -> Role:
+def api_role(plan: Plan) -> Role:
     # -P: a folder named `api` where the user happens to stand is not ours.
     command = [sys.executable, "-P", "-m", "uvicorn", "api.app:create_app", "--factory"]
     command += ["--app-dir", str(ROOT), "--loop", "uvloop"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlmodel import col
 
 from core import clock
@@ -218,7 +218,8 @@ async def finish(
         row.evaluated_count = exact.evaluated
         row.failed_count = exact.failed
         row.usage = exact.usage
-        row.completed_at = clock.now()
+        # A clock may have been set back meanwhile.
+        row.completed_at = max(clock.now(), row.created_at)
     return row
 
 
@@ -237,12 +238,18 @@ async def remove(db: Writer, project_id: ProjectId, run_id: UUID, *, delete_scor
 
 
 async def unfinished(db: Reader, *, older_than_seconds: float, limit: int) -> Sequence[EvalRun]:
-    """Of every project, oldest first: rows whose workflow may be missing or gone."""
+    """Of every project, oldest first: rows whose workflow may be missing or gone.
+
+    A row from the future is as old as any: its clock was set back after it was made.
+    """
     found = await db.execute(
         select(EvalRun)
         .where(
             col(EvalRun.status).in_([RunStatus.PENDING, RunStatus.RUNNING]),
-            col(EvalRun.created_at) < clock.seconds_ago(older_than_seconds),
+            or_(
+                col(EvalRun.created_at) < clock.seconds_ago(older_than_seconds),
+                col(EvalRun.created_at) > clock.now(),
+            ),
         )
         .order_by(col(EvalRun.created_at))
         .limit(limit)

@@ -1,9 +1,17 @@
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from temporalio.exceptions import ApplicationErrorCategory
 
 from activities.failures import LONGEST_PAUSE, RUN_STOPPED, TurnOver, pause, translate
 from core.errors import Invalid, JudgeBusy, JudgeFailed, JudgeUnusable, NotFound
+
+
+class Refused(Exception):
+    """As asyncpg words what it has no class for."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("the database system is starting up")
+        self.sqlstate = sqlstate
 
 
 def seconds(error: Exception, attempt: int = 1) -> float:
@@ -38,6 +46,10 @@ def test_pauses_double_and_are_spread_up_to_a_bound() -> None:
         (Invalid("no such metric"), "Invalid", False),
         (OperationalError("SELECT 1", {}, Exception("locked")), "DatabaseUnavailable", True),
         (ConnectionResetError(), "DatabaseUnavailable", True),
+        (DBAPIError("SELECT 1", {}, Refused("57P03")), "DatabaseUnavailable", True),
+        (DBAPIError("SELECT 1", {}, Refused("53100")), "DatabaseUnavailable", True),
+        (DBAPIError("SELECT 1", {}, Refused("40P01")), "DatabaseUnavailable", True),
+        (DBAPIError("SELECT 1", {}, Refused("22P02")), "Unexpected", True),
         (KeyError("bug"), "Unexpected", True),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from bench.mock_answers import answer_for
-from core.errors import JudgeBusy
+from core.errors import JudgeBusy, JudgeFailed, JudgeUnusable
 from evals.judge import Question
 from evals.judges import JudgeConfig, configured_judges
 
@@ -68,6 +68,38 @@ async def test_answers_fit_repeat_themselves_and_are_counted(address: str) -> No
         assert caught.value.retry_after == 3
         stats = (await client.get(f"{address}/stats")).json()
     assert stats["statuses"] == {"429": 1, "503": 1}
+    await judges.close()
+
+
+async def test_each_trouble_is_what_a_client_takes_it_for(address: str) -> None:
+    environment = {"OPENAI_API_KEY": "mock"}
+    config = JudgeConfig(
+        model="openai/mock",
+        api_base=f"{address}/v1",
+        timeout_seconds=0.5,
+        environment=environment,
+    )
+    judges = configured_judges(config)
+    judge = judges.judge("openai/mock")
+    async with httpx.AsyncClient(base_url=address) as client:
+        for trouble, error in (
+            ({"rate_hang": 1}, JudgeBusy),
+            ({"rate_hang": 0, "rate_reset": 1}, JudgeBusy),
+            ({"rate_reset": 0, "refusal": "key"}, JudgeUnusable),
+            ({"refusal": "quota"}, JudgeUnusable),
+            ({"refusal": "model"}, JudgeUnusable),
+            ({"refusal": "", "malformed": 1}, JudgeFailed),
+        ):
+            await client.post("/control", json=trouble)
+            with pytest.raises(error):
+                await judge.ask(question("a"))
+        await client.post("/control", json={"malformed": 0})
+        for _ in range(2):
+            await judge.ask(question("a"))
+        stats = (await client.get("/stats")).json()
+    # The malformed answer was asked to be mended twice.
+    assert stats["statuses"] == {"200": 5, "401": 1, "404": 1, "429": 1, "HANG": 1, "RESET": 1}
+    assert (stats["answered"], stats["answered_again"], stats["in_flight"]) == (1, 1, 0)
     await judges.close()
 
 

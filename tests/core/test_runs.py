@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
@@ -151,3 +153,21 @@ async def test_one_worker_with_a_key_makes_its_provider_available(database: Data
         assert [row.message for row in (await workers.offered(db)).providers] == ["w1"]
         await workers.withdraw(db, "w1")
         assert [row.message for row in (await workers.offered(db)).providers] == ["w2"]
+
+
+async def test_a_clock_set_back_hides_no_run_and_ends_none_before_it_began(
+    database: Database, project_id: ProjectId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = clock.now()
+    async with database.write() as db:
+        run = await runs.create(db, new_run(project_id))
+    monkeypatch.setattr(clock, "now", lambda: began - timedelta(hours=1))
+    async with database.write() as db:
+        found = await runs.unfinished(db, older_than_seconds=20, limit=10)
+        assert [row.id for row in found] == [run.id]
+        ended = await runs.finish(
+            db, project_id, run.id, status=RunStatus.FAILED, error_message="x"
+        )
+    assert ended is not None
+    assert ended.completed_at is not None
+    assert ended.completed_at >= ended.created_at

@@ -1,0 +1,88 @@
+"""What the store has, read past the API."""
+
+from collections import Counter
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+
+from core.database import Database
+from core.ids import ProjectId, RunId, RunStatus
+from core.queries import runs
+from core.queries.runs import NewRun
+from core.tables import EvalRun, EvalRunTarget, Judgement, Score, Worker
+
+
+async def judgements(database: Database) -> int:
+    async with database.read() as db:
+        return (await db.execute(select(func.count()).select_from(Judgement))).scalar_one()
+
+
+async def worker_seen(database: Database, pid: int) -> bool:
+    """False as well while there is no store yet."""
+    seen = select(func.count()).where(col(Worker.id).startswith(f"{pid}@"))
+    try:
+        async with database.read() as db:
+            return bool((await db.execute(seen)).scalar_one())
+    except (SQLAlchemyError, OSError):
+        return False
+
+
+async def run_row(database: Database, run_id: str) -> EvalRun | None:
+    async with database.read() as db:
+        return (
+            await db.execute(select(EvalRun).where(col(EvalRun.id) == UUID(run_id)))
+        ).scalar_one_or_none()
+
+
+async def run_ids(database: Database) -> set[str]:
+    async with database.read() as db:
+        return {str(id) for id in (await db.execute(select(col(EvalRun.id)))).scalars()}
+
+
+async def open_runs(database: Database) -> int:
+    running = select(func.count()).where(
+        col(EvalRun.status).in_([RunStatus.PENDING, RunStatus.RUNNING])
+    )
+    async with database.read() as db:
+        return (await db.execute(running)).scalar_one()
+
+
+async def target_count(database: Database, run_id: str) -> int:
+    frozen = select(func.count()).where(col(EvalRunTarget.run_id) == UUID(run_id))
+    async with database.read() as db:
+        return (await db.execute(frozen)).scalar_one()
+
+
+async def scores(database: Database, run_id: str) -> Counter[tuple[str, str, str]]:
+    """How many rows there are of each target, metric and status."""
+    rows = select(col(Score.target_id), col(Score.name), col(Score.status)).where(
+        col(Score.eval_run_id) == UUID(run_id)
+    )
+    async with database.read() as db:
+        return Counter((t, name, status.value) for t, name, status in await db.execute(rows))
+
+
+async def scores_of_targets(database: Database, targets: list[str]) -> Counter[tuple[str, str]]:
+    """Whether or not they belong to a run."""
+    rows = select(col(Score.target_id), col(Score.name)).where(col(Score.target_id).in_(targets))
+    async with database.read() as db:
+        return Counter((target, name) for target, name in await db.execute(rows))
+
+
+async def leave_unstarted(database: Database, run_id: str) -> str:
+    """A run like that one, as the API leaves it that dies between its commit and Temporal."""
+    like = await run_row(database, run_id)
+    assert like is not None
+    new = NewRun(
+        id=RunId(uuid4()),
+        project_id=ProjectId(like.project_id),
+        target_type=like.target_type,
+        metric_names=like.metric_names,
+        model=like.model,
+        filters=like.filters,
+    )
+    async with database.write() as db:
+        await runs.create(db, new)
+    return str(new.id)

@@ -1,0 +1,54 @@
+"""The same request from several clients in the same moment."""
+
+import asyncio
+
+from tests.chaos import store
+from tests.chaos.auditing import audit, audit_payments
+from tests.chaos.stack import CALLS_A_TRACE, METRICS, RUNS, Json, Stack, Targets
+
+CLIENTS = 8
+
+
+async def at_once(stack: Stack, path: str, body: Json | None, **headers: str) -> list[Json]:
+    answers = await asyncio.gather(
+        *(stack.api.post(path, json=body, headers=headers) for _ in range(CLIENTS))
+    )
+    assert {answer.status_code for answer in answers} == {202}, [a.text for a in answers]
+    return [answer.json() for answer in answers]
+
+
+async def test_one_idempotency_key_makes_one_run(stack: Stack) -> None:
+    targets = await stack.store_traces(3)
+    before = await store.run_ids(stack.database)
+    answers = await at_once(stack, RUNS, targets.body, **{"Idempotency-Key": targets.tag})
+    assert len({answer["id"] for answer in answers}) == 1
+    assert len(await store.run_ids(stack.database) - before) == 1
+    await audit(stack, answers[0], targets)
+
+
+async def test_a_run_retried_many_times_at_once_pays_once(stack: Stack) -> None:
+    """Each retry is a run of its own and ends; what one of them asks, the others share."""
+    targets, run = await failed(stack)
+    await stack.calm()
+    retried = await at_once(stack, f"{RUNS}/{run['id']}/retry", None)
+    assert len({answer["id"] for answer in retried}) == CLIENTS
+    for answer in retried:
+        await audit(stack, answer, targets)
+    await audit_payments(stack, questions=CALLS_A_TRACE * len(targets.ids))
+
+
+async def test_a_run_retried_at_once_under_one_key_makes_one_run(stack: Stack) -> None:
+    targets, run = await failed(stack)
+    await stack.calm()
+    headers = {"Idempotency-Key": targets.tag}
+    retried = await at_once(stack, f"{RUNS}/{run['id']}/retry", None, **headers)
+    assert len({answer["id"] for answer in retried}) == 1
+    await audit(stack, retried[0], targets)
+
+
+async def failed(stack: Stack) -> tuple[Targets, Json]:
+    await stack.control(malformed=1, latency=0)
+    targets = await stack.store_traces(2)
+    ended = await stack.ended(await stack.post_run(targets))
+    assert ended["failed_count"] == len(targets.ids) * len(METRICS)
+    return targets, ended

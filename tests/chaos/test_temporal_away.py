@@ -1,0 +1,59 @@
+"""Temporal gone for a while: runs under way wait for it, new ones are refused whole."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.chaos import store
+from tests.chaos.auditing import audit
+from tests.chaos.lengths import lengths
+from tests.chaos.stack import RUNS, Json, Stack, Targets
+
+
+@pytest.mark.parametrize("seconds", lengths(quick=3, full=60))
+async def test_a_run_goes_on_when_temporal_is_back(stack: Stack, seconds: float) -> None:
+    targets = await stack.store_traces(20 if seconds < 10 else 150)
+    run = await stack.post_run(targets)
+    await stack.asked(30)
+    known = await store.run_ids(stack.database)
+    await stack.kill("temporal")
+    await nothing_is_half_written(stack, targets, run, seconds)
+    await stack.whole()
+    await audit(stack, run, targets)
+    again = await stack.post_run(targets, **{"Idempotency-Key": targets.tag})
+    assert again["id"] not in known
+    await audit(stack, again, targets)
+
+
+@pytest.mark.chaos
+async def test_a_run_goes_on_when_temporal_answers_again(stack: Stack) -> None:
+    targets = await stack.store_traces(150)
+    run = await stack.post_run(targets)
+    await stack.asked(30)
+    await stack.freeze("temporal")
+    await nothing_is_half_written(stack, targets, run, 60)
+    stack.thaw("temporal")
+    await audit(stack, run, targets)
+
+
+async def nothing_is_half_written(
+    stack: Stack, targets: Targets, run: Json, seconds: float
+) -> None:
+    """While Temporal is away, for so long: changes are refused, reads are answered in time."""
+    known = await store.run_ids(stack.database)
+    back_at = time.monotonic() + seconds
+    headers = {"Idempotency-Key": targets.tag}
+    while True:
+        refused = await stack.api.post(RUNS, json=targets.body, headers=headers)
+        assert refused.status_code == 503, refused.text
+        assert "Temporal cannot be reached" in refused.json()["detail"]
+        refused = await stack.api.post(f"{RUNS}/{run['id']}/cancel")
+        assert refused.status_code == 503, refused.text
+        asked_at = time.monotonic()
+        assert (await stack.get_run(run))["status"] == "RUNNING"
+        assert time.monotonic() - asked_at < 2.5
+        assert await store.run_ids(stack.database) == known
+        if time.monotonic() > back_at:
+            return
+        await asyncio.sleep(min(1, seconds / 3))
