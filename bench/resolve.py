@@ -48,6 +48,7 @@ class Watch:
 async def watched(database: Database, project_id: ProjectId) -> AsyncIterator[Watch]:
     memory = psutil.Process().memory_info
     watch = Watch(memory().rss / MB, memory().rss / MB)
+    over = asyncio.Event()
 
     async def look() -> None:
         while True:
@@ -58,21 +59,20 @@ async def watched(database: Database, project_id: ProjectId) -> AsyncIterator[Wa
 
     async def write() -> None:
         """As the scores of other runs and incoming traces are written."""
-        while True:
+        while not over.is_set():
             began = time.perf_counter()
             async with database.write() as db:
                 await runs.create(db, new_run(project_id, 1.0))
             watch.wait = max(watch.wait, time.perf_counter() - began)
             await asyncio.sleep(LOOK_SECONDS)
 
-    tasks = [asyncio.create_task(look()), asyncio.create_task(write())]
+    looking, writing = asyncio.create_task(look()), asyncio.create_task(write())
     try:
         yield watch
-        tasks[1].cancel()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        over.set()
+        await writing
+        looking.cancel()
 
 
 def new_run(project_id: ProjectId, rate: float) -> NewRun:

@@ -74,7 +74,7 @@ async def test_a_run_is_only_called_complete_when_every_pair_has_its_score(
     for scored in (True, False):
         async with database.write() as db:
             run = await runs.create(db, new_run(project_id))
-            await targets.freeze(db, run)
+            await targets.freeze(db, run, await targets.draw(db, run))
             await pairs.record(db, [new_score(run, str(trace))] if scored else [])
         async with database.write() as db:
             claimed = RunStatus.FAILED if scored else RunStatus.COMPLETED
@@ -92,7 +92,7 @@ async def test_a_run_that_is_over_cannot_be_cancelled(
 ) -> None:
     async with database.write() as db:
         run = await runs.create(db, new_run(project_id))
-        await targets.freeze(db, run)
+        await targets.freeze(db, run, await targets.draw(db, run))
         await runs.finish(db, project_id, run.id, status=RunStatus.COMPLETED, error_message=None)
         with pytest.raises(Conflict, match="COMPLETED"):
             await runs.request_cancel(db, project_id, run.id)
@@ -105,7 +105,7 @@ async def test_deleting_a_run_keeps_its_scores_unless_told(
     [trace] = await store_traces(database, project_id, 1)
     async with database.write() as db:
         run = await runs.create(db, new_run(project_id))
-        await targets.freeze(db, run)
+        await targets.freeze(db, run, await targets.draw(db, run))
         await pairs.record(db, [new_score(run, str(trace))])
     async with database.write() as db:
         await runs.remove(db, project_id, run.id, delete_scores=delete_scores)
