@@ -31,7 +31,7 @@ def per_second(looks: list[Look], seconds: float) -> float:
     """Over so many seconds from the first call on."""
     began = next(look for look in looks if look.calls)
     within = [look for look in looks if look.at <= began.at + seconds]
-    return within[-1].calls / (within[-1].at - began.at)
+    return (within[-1].calls - began.calls) / (within[-1].at - began.at)
 
 
 def busiest(looks: list[Look], seconds: float = BURST_SECONDS) -> int:

@@ -40,6 +40,7 @@ class Figures:
     alone: Spells = field(default_factory=Spells)
     polled: Spells = field(default_factory=Spells)
     answers: Answers = field(default_factory=Answers)
+    nothing: Answers = field(default_factory=Answers)
 
     @property
     def slowing(self) -> float:
@@ -80,6 +81,9 @@ async def measure(stack: Stack, options: argparse.Namespace) -> Figures:
             asyncio.create_task(client(stack.port, content, options.every, figures.answers))
             for _ in range(options.clients)
         ]
+        # What the machine takes for an answer that asks nobody.
+        health = client(stack.port, request("GET", "/health", {}), 0.2, figures.nothing)
+        clients.append(asyncio.create_task(health))
         await spell(stack, figures.polled, options.seconds)
         for one in clients:
             one.cancel()
@@ -97,7 +101,8 @@ def claims(figures: Figures, options: argparse.Namespace) -> list[Claim]:
     clients = f"{options.clients} clients, every {options.every:g} s"
     return [
         Claim(f"answers to {clients}", str(len(answers.times_ms))),
-        Claim("GET of a running run, p50", f"{answers.percentile(50):.0f} ms"),
+        Claim("GET of nothing at all, p50, p95", _both(figures.nothing)),
+        Claim("GET of a running run, p50, p95", _both(answers)),
         Claim(
             "GET of a running run, p95",
             f"{p95:.0f} ms",
@@ -112,6 +117,10 @@ def claims(figures: Figures, options: argparse.Namespace) -> list[Claim]:
             figures.slowing < MOST_SLOWING,
         ),
     ]
+
+
+def _both(answers: Answers) -> str:
+    return f"{answers.percentile(50):.0f} ms, {answers.percentile(95):.0f} ms"
 
 
 async def main() -> None:

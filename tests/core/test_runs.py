@@ -151,3 +151,19 @@ async def test_one_worker_with_a_key_makes_its_provider_available(database: Data
         assert [row.message for row in (await workers.offered(db)).providers] == ["w1"]
         await workers.withdraw(db, "w1")
         assert [row.message for row in (await workers.offered(db)).providers] == ["w2"]
+
+
+async def test_the_scores_of_a_run_are_found_by_it_among_all_of_its_project(
+    sqlite: Database,
+) -> None:
+    project_id = await make_project(sqlite)
+    async with sqlite.write() as db:
+        run = await runs.create(db, new_run(project_id))
+    async with sqlite.read() as db:
+        for where in (runs.scores_of(project_id, run.id), pairs.of_run(project_id, run)):
+            query = select(col(Score.id)).where(*where)
+            compiled = query.compile(db.get_bind(), compile_kwargs={"literal_binds": True})
+            connection = await db.connection()
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+            [step] = [row.detail for row in plan]
+            assert "(eval_run_id=?)" in step
