@@ -11,7 +11,7 @@ STAMP := $(VENV)/.set-up
 # Any Python from 3.11 on; name another with `make setup PYTHON=…`.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup run test chaos check bench bench-http real-model openapi lock clean
+.PHONY: help setup run test chaos check bench bench-http bench-load real-model openapi lock clean
 
 help: ## List what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,14 @@ bench: setup ## Measure the embedded stack and one judge call: the figures of th
 
 bench-http: setup ## Measure the API: ARGS="--conversations FILE --traces N --database URL"
 	@$(BIN)/python -m bench.http $(ARGS)
+
+# At full size an hour; one of them smaller: make bench-load PROOFS=endurance ARGS="--pairs 10000"
+PROOFS := endurance resolve fairness limits polling
+
+bench-load: setup ## Prove what holds under load: PROOFS="endurance limits …" ARGS="…" for one
+	@missed=0; for proof in $(PROOFS); do \
+	  $(BIN)/python -m bench.$$proof $(ARGS) || missed=1; \
+	done; exit $$missed
 
 # The weights come inside a package; llama.cpp is compiled once, which takes a while.
 REAL_MODEL := .real-model

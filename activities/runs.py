@@ -18,10 +18,16 @@ class Runs:
     @translated
     async def resolve_targets(self, run: RunRef) -> Resolved:
         """Freezes the sample. Idempotent: a repeat returns the first answer."""
-        async with beating(), self._database.write() as db:
-            row = await runs.begin(db, ProjectId(run.project_id), run.run_id)
-            total = await targets.freeze(db, row)
-            return Resolved(targets=total, pairs=await pairs.count(db, run.run_id))
+        project_id = ProjectId(run.project_id)
+        async with beating():
+            async with self._database.write() as db:
+                row = await runs.begin(db, project_id, run.run_id)
+            async with self._database.read() as db:
+                drawn = await targets.draw(db, row)
+            async with self._database.write() as db:
+                row = await runs.lock(db, project_id, run.run_id)
+                total = await targets.freeze(db, row, drawn)
+                return Resolved(targets=total, pairs=await pairs.count(db, run.run_id))
 
     @activity.defn(name="finish_run")
     @translated

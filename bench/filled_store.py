@@ -56,6 +56,16 @@ async def fill(database: Database, project_id: ProjectId, traces: int) -> UUID:
     return run_id
 
 
+async def fill_traces(database: Database, project_id: ProjectId, traces: int) -> None:
+    """Traces alone, ten times as fast as with all that hangs on them."""
+    chance = random.Random(traces)
+    for first in range(0, traces, A_STATEMENT):
+        numbers = range(first, min(first + A_STATEMENT, traces))
+        rows = [_trace(project_id, number, traces, chance) for number in numbers]
+        async with database.write() as db:
+            await db.execute(metadata.tables["trace"].insert(), rows)
+
+
 def _run(project_id: ProjectId, run_id: UUID) -> Row:
     return {
         "id": run_id,

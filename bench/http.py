@@ -198,7 +198,7 @@ async def resolve(database: Database, project_id: ProjectId, traces: int) -> flo
     async with database.write() as db:
         run = await runs.create(db, new)
         began = time.perf_counter()
-        await targets.freeze(db, run)
+        await targets.freeze(db, run, await targets.draw(db, run))
     return time.perf_counter() - began
 
 

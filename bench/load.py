@@ -47,12 +47,20 @@ async def send(
 async def _connection(port: int, waiting: Iterator[bytes], status: int, answers: Answers) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for content in waiting:
-        began = time.perf_counter()
-        writer.write(content)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
-        body = await reader.readexactly(length)
-        answers.times_ms.append(1000 * (time.perf_counter() - began))
-        if int(head.split(b" ", 2)[1]) != status:
-            raise RuntimeError(f"{content[:200]!r} was answered {head[:40]!r} {body[:300]!r}")
+        answers.times_ms.append(await exchange(reader, writer, content, status))
     writer.close()
+
+
+async def exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes, status: int
+) -> float:
+    """Milliseconds until it was answered. Raises on another status."""
+    began = time.perf_counter()
+    writer.write(content)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
+    body = await reader.readexactly(length)
+    took = 1000 * (time.perf_counter() - began)
+    if int(head.split(b" ", 2)[1]) != status:
+        raise RuntimeError(f"{content[:200]!r} was answered {head[:40]!r} {body[:300]!r}")
+    return took

@@ -22,11 +22,19 @@ READY_SECONDS = 120
 
 @dataclass
 class Stack:
-    """`processes` by role: `api`, `temporal`, `worker-1`, …"""
+    """`processes` by role: `api`, `temporal`, `worker-1`, …; `temporal` is its address."""
 
     client: httpx.AsyncClient
     judge: httpx.AsyncClient
     processes: dict[str, psutil.Process]
+    temporal: str
+
+    @property
+    def port(self) -> int:
+        """The API's."""
+        port = self.client.base_url.port
+        assert port is not None
+        return port
 
     def cpu_seconds(self) -> dict[str, float]:
         return {role: sum(process.cpu_times()[:2]) for role, process in self.processes.items()}
@@ -66,13 +74,13 @@ async def embedded(
 ) -> AsyncIterator[Stack]:
     """`assay up` in a folder of its own, judging with the mock at `judge_url`."""
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as home:
-        port = free_port()
+        port, temporal_port = free_port(), free_port()
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")
         } | {
             "ASSAY_HOME": home,
             "ASSAY_API_PORT": str(port),
-            "ASSAY_TEMPORAL_PORT": str(free_port()),
+            "ASSAY_TEMPORAL_PORT": str(temporal_port),
             "ASSAY_TEMPORAL_UI_PORT": str(free_port()),
             "ASSAY_BOOTSTRAP_API_KEY": API_KEY,
             "ASSAY_JUDGE_MODEL": "openai/gpt-4o-mini",
@@ -101,7 +109,7 @@ async def embedded(
                 httpx.AsyncClient(base_url=judge_url) as judge,
             ):
                 await _ready(up, log)
-                yield Stack(client, judge, _roles(up.pid))
+                yield Stack(client, judge, _roles(up.pid), f"127.0.0.1:{temporal_port}")
         finally:
             if up.returncode is None:
                 up.send_signal(signal.SIGTERM)

@@ -35,6 +35,8 @@ __all__ = ["EvalRuns", "Existence", "RunToStart"]
 
 QUERY_SECONDS: Final = 2.0
 SHARED_SECONDS: Final = 0.5
+KEPT_SECONDS: Final = 3.0
+PATIENCE_SECONDS: Final = 0.02
 
 
 class Existence(StrEnum):
@@ -111,18 +113,23 @@ class EvalRuns:
                 await operation.workflow_handle()
 
     async def progress(self, run_id: UUID) -> RunProgress | None:
-        """At most half a second old; None when no worker answers in time or nothing runs.
+        """None when no worker answers in time or nothing runs.
 
         Concurrent callers share one query: the server holds back all but one while a
-        workflow task is under way.
+        workflow task is under way. Busy workers take their time over it: whoever keeps
+        asking has the newest answer known meanwhile, and never waits for them again.
         """
-        at, known = self._seen.get(run_id, (0.0, None))
-        if time.monotonic() - at < SHARED_SECONDS:
+        at, known = self._seen.get(run_id, (-KEPT_SECONDS, None))
+        age = time.monotonic() - at
+        if age < SHARED_SECONDS:
             return known
         asking = self._asking.get(run_id)
         if asking is None:
             asking = asyncio.create_task(self._ask(run_id))
             self._asking[run_id] = asking
+        if age < KEPT_SECONDS:
+            await asyncio.wait([asking], timeout=PATIENCE_SECONDS)
+            return asking.result() if asking.done() else known
         return await asyncio.shield(asking)
 
     async def cancel(self, run_id: UUID) -> None:
@@ -159,7 +166,7 @@ class EvalRuns:
         finally:
             asked = time.monotonic()
             self._seen = {
-                run: seen for run, seen in self._seen.items() if asked - seen[0] < SHARED_SECONDS
+                run: seen for run, seen in self._seen.items() if asked - seen[0] < KEPT_SECONDS
             }
             self._seen[run_id] = (asked, progress)
             del self._asking[run_id]

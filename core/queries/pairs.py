@@ -80,18 +80,14 @@ async def status_of(
     db: Reader, project_id: ProjectId, run_id: UUID, *, target_id: str, metric: str
 ) -> ScoreStatus | None:
     """None: this pair has no score yet."""
-    mine = (col(Score.project_id) == project_id, col(Score.eval_run_id) == run_id)
-    statuses = await _statuses(db, mine, [target_id])
+    statuses = await _statuses(db, runs.scores_of(project_id, run_id), [target_id])
     return statuses.get((target_id, metric))
 
 
 def of_run(project_id: ProjectId, run: EvalRun) -> tuple[ColumnElement[bool], ...]:
     """Scores of the run's own targets: the signals of a session run are scores of traces."""
-    return (
-        col(Score.project_id) == project_id,
-        col(Score.eval_run_id) == run.id,
-        col(Score.target_type) == run.target_type,
-    )
+    of_its_type = dialect.checked(col(Score.target_type)) == run.target_type
+    return (*runs.scores_of(project_id, run.id), of_its_type)
 
 
 async def _statuses(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
 from sqlmodel import col
 
-from core import clock
+from core import clock, dialect
 from core.database import Reader, Writer
 from core.errors import Conflict, NotFound
 from core.ids import ProjectId, RunId, RunStatus, ScoreStatus, TargetType
@@ -148,10 +148,16 @@ async def is_open(db: Reader, project_id: ProjectId, run_id: UUID) -> bool:
     return found.first() is not None
 
 
+def scores_of(project_id: ProjectId, run_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """All of them, found by the run: there may be many times as many in the project."""
+    mine = dialect.checked(col(Score.project_id)) == project_id
+    return mine, col(Score.eval_run_id) == run_id
+
+
 async def counts(db: Reader, project_id: ProjectId, run: EvalRun) -> Counts:
     """What a session run judged on its way, its traces' signals, is paid for but not counted."""
-    of_run = (col(Score.project_id) == project_id, col(Score.eval_run_id) == run.id)
-    counted = col(Score.target_type) == run.target_type
+    of_run = scores_of(project_id, run.id)
+    counted = dialect.checked(col(Score.target_type)) == run.target_type
     ended = (
         select(col(Score.target_id), func.count().label("ended"))
         .where(*of_run, counted)
@@ -226,7 +232,7 @@ async def finish(
 async def remove(db: Writer, project_id: ProjectId, run_id: UUID, *, delete_scores: bool) -> None:
     """Scores stay without their run, unless they are to go too. Raises NotFound."""
     await lock(db, project_id, run_id)
-    of_run = (col(Score.project_id) == project_id, col(Score.eval_run_id) == run_id)
+    of_run = scores_of(project_id, run_id)
     if delete_scores:
         await db.execute(delete(Score).where(*of_run))
     else:

@@ -55,15 +55,25 @@ class Sampler:
         return taken
 
 
-async def freeze(db: Writer, run: EvalRun) -> int:
-    """Writes the run's targets and returns how many; a repeat returns the same number."""
+async def draw(db: Reader, run: EvalRun) -> list[str]:
+    """The sample, in judging order; nothing where the run has its targets already.
+
+    Only reads: looking through a million traces must hold up nobody who writes.
+    """
+    if run.resolved_at is not None or await _frozen(db, run):
+        return []
+    return [target async for page in _sampled_pages(db, run) for target in page]
+
+
+async def freeze(db: Writer, run: EvalRun, drawn: Sequence[str]) -> int:
+    """Writes the run's targets, once, and returns how many it has."""
     if run.resolved_at is not None:
         return run.total_targets
-    total = await _frozen_at_creation(db, run)
+    total = await _frozen(db, run)
     if total == 0:
-        async for page in _sampled_pages(db, run):
-            await write(db, run, first=total, target_ids=page)
-            total += len(page)
+        for first in range(0, len(drawn), PAGE):
+            await write(db, run, first=first, target_ids=drawn[first : first + PAGE])
+        total = len(drawn)
     run.total_targets = total
     run.resolved_at = clock.now()
     return total
@@ -83,7 +93,8 @@ async def write(db: Writer, run: EvalRun, *, first: int, target_ids: Sequence[st
     )
 
 
-async def _frozen_at_creation(db: Reader, run: EvalRun) -> int:
+async def _frozen(db: Reader, run: EvalRun) -> int:
+    """How many targets are there already: those of a retry are, from its creation on."""
     found = await db.execute(
         select(func.count()).select_from(EvalRunTarget).where(col(EvalRunTarget.run_id) == run.id)
     )

@@ -130,7 +130,7 @@ async def ended(service: Service) -> dict[str, Any]:
     run = run_of(await post(service))
     async with service.database.write() as db:
         row = await runs.get(db, service.project_id, UUID(run["id"]))
-        await targets.freeze(db, row)
+        await targets.freeze(db, row, await targets.draw(db, row))
         signal = new_score(row, trace_id, target_type=TargetType.TRACE, metric="confidence")
         failed = new_score(row, "s", status=ScoreStatus.FAILED, number=None)
         await pairs.record(db, [signal, failed, new_score(row, "s", metric=METRICS[1])])

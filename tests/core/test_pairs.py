@@ -15,7 +15,7 @@ async def run_over(database: Database, project_id: ProjectId, traces: int) -> Ev
     await store_traces(database, project_id, traces)
     async with database.write() as db:
         run = await runs.create(db, new_run(project_id, metric_names=METRICS))
-        await targets.freeze(db, run)
+        await targets.freeze(db, run, await targets.draw(db, run))
     return run
 
 
@@ -149,7 +149,7 @@ async def test_a_retry_takes_exactly_the_pairs_without_success(
     await end(database, run)
     async with database.write() as db:
         retry = await pairs.create_retry(db, project_id, run.id)
-        await targets.freeze(db, retry)
+        await targets.freeze(db, retry, await targets.draw(db, retry))
     async with database.read() as db:
         found = await pairs.of_targets(db, project_id, retry, first=0, last=9)
     assert [(t.target_id, t.metrics) for t in found] == [(first, [METRICS[1]])]

@@ -76,7 +76,7 @@ async def test_a_run_is_only_called_complete_when_every_pair_has_its_score(
     for scored in (True, False):
         async with database.write() as db:
             run = await runs.create(db, new_run(project_id))
-            await targets.freeze(db, run)
+            await targets.freeze(db, run, await targets.draw(db, run))
             await pairs.record(db, [new_score(run, str(trace))] if scored else [])
         async with database.write() as db:
             claimed = RunStatus.FAILED if scored else RunStatus.COMPLETED
@@ -94,7 +94,7 @@ async def test_a_run_that_is_over_cannot_be_cancelled(
 ) -> None:
     async with database.write() as db:
         run = await runs.create(db, new_run(project_id))
-        await targets.freeze(db, run)
+        await targets.freeze(db, run, await targets.draw(db, run))
         await runs.finish(db, project_id, run.id, status=RunStatus.COMPLETED, error_message=None)
         with pytest.raises(Conflict, match="COMPLETED"):
             await runs.request_cancel(db, project_id, run.id)
@@ -107,7 +107,7 @@ async def test_deleting_a_run_keeps_its_scores_unless_told(
     [trace] = await store_traces(database, project_id, 1)
     async with database.write() as db:
         run = await runs.create(db, new_run(project_id))
-        await targets.freeze(db, run)
+        await targets.freeze(db, run, await targets.draw(db, run))
         await pairs.record(db, [new_score(run, str(trace))])
     async with database.write() as db:
         await runs.remove(db, project_id, run.id, delete_scores=delete_scores)
@@ -171,3 +171,19 @@ async def test_a_clock_set_back_hides_no_run_and_ends_none_before_it_began(
     assert ended is not None
     assert ended.completed_at is not None
     assert ended.completed_at >= ended.created_at
+
+
+async def test_the_scores_of_a_run_are_found_by_it_among_all_of_its_project(
+    sqlite: Database,
+) -> None:
+    project_id = await make_project(sqlite)
+    async with sqlite.write() as db:
+        run = await runs.create(db, new_run(project_id))
+    async with sqlite.read() as db:
+        for where in (runs.scores_of(project_id, run.id), pairs.of_run(project_id, run)):
+            query = select(col(Score.id)).where(*where)
+            compiled = query.compile(db.get_bind(), compile_kwargs={"literal_binds": True})
+            connection = await db.connection()
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+            [step] = [row.detail for row in plan]
+            assert "(eval_run_id=?)" in step

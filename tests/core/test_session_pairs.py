@@ -23,7 +23,7 @@ async def judged(database: Database, project_id: ProjectId) -> EvalRun:
     )
     async with database.write() as db:
         row = await runs.create(db, run)
-        await targets.freeze(db, row)
+        await targets.freeze(db, row, await targets.draw(db, row))
         signal = {"target_type": TargetType.TRACE, "metric": "confidence", "judge_calls": 1}
         failed = {"status": ScoreStatus.FAILED, "number": None}
         await pairs.record(
@@ -71,7 +71,7 @@ async def test_a_retry_names_its_sessions_and_keeps_the_weights(
     await end_run(database, project_id, run.id)
     async with database.write() as db:
         new = await pairs.create_retry(db, project_id, run.id)
-        assert await targets.freeze(db, new) == 1
+        assert await targets.freeze(db, new, await targets.draw(db, new)) == 1
     assert new.target_type is TargetType.SESSION
     assert new.metric_names == METRICS[:1]
     assert new.filters == {

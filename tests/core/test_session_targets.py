@@ -23,7 +23,8 @@ async def frozen(database: Database, project_id: ProjectId, **overrides: Any) ->
         **overrides,
     )
     async with database.write() as db:
-        await targets.freeze(db, await runs.create(db, run))
+        row = await runs.create(db, run)
+        await targets.freeze(db, row, await targets.draw(db, row))
     async with database.read() as db:
         rows = await db.execute(
             select(col(EvalRunTarget.target_id))

@@ -15,7 +15,8 @@ from tests.factories import new_run, store_traces
 async def frozen(database: Database, project_id: ProjectId, **overrides: object) -> list[str]:
     run = new_run(project_id, **overrides)
     async with database.write() as db:
-        await targets.freeze(db, await runs.create(db, run))
+        row = await runs.create(db, run)
+        await targets.freeze(db, row, await targets.draw(db, row))
     async with database.read() as db:
         rows = await db.execute(
             select(col(EvalRunTarget.target_id))
@@ -112,9 +113,10 @@ async def test_freezing_twice_keeps_the_first_sample(
     await store_traces(database, project_id, 2)
     run = new_run(project_id)
     async with database.write() as db:
-        await targets.freeze(db, await runs.create(db, run))
+        row = await runs.create(db, run)
+        await targets.freeze(db, row, await targets.draw(db, row))
     await store_traces(database, project_id, 2, name="late")
     async with database.write() as db:
         row = await runs.lock(db, project_id, run.id)
-        assert await targets.freeze(db, row) == 2
+        assert await targets.freeze(db, row, await targets.draw(db, row)) == 2
         assert row.total_targets == 2
