@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
+from activities.waiting import Waiting
 from api import errors, logs
 from api.auth import RecentAccess
 from api.counters import Counters
@@ -152,7 +153,11 @@ async def _stack(settings: Settings, database: Database, counters: Counters) -> 
     return Stack(
         settings=settings,
         database=database,
-        runs=EvalRuns(client, task_queue=settings.task_queue),
+        runs=EvalRuns(
+            client,
+            task_queue=settings.task_queue,
+            pairs_of_others=Waiting(database).pairs_of_others,
+        ),
         counters=counters,
         ingest=Batcher(store, most=50),
         recent_access=RecentAccess(settings.key_cache_seconds),
