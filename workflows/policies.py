@@ -30,6 +30,9 @@ workflow task of its run. That makes forty in ten minutes and about a hundred in
 STILL_SECONDS: Final = 3.0
 """A run of which nothing has ended for so long is looked at."""
 
+SHORTEST_WAIT: Final = 0.5
+"""A timer is five events, too many for the remainder of a moment."""
+
 LOOK_GROWTH: Final = 1.5
 """Each look that changes nothing puts the next off: about thirty make a day."""
 

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
         LOOK_SHARE,
         LOOKING,
         MOST_LOOKED_AT,
+        SHORTEST_WAIT,
         STILL_SECONDS,
     )
 
@@ -65,7 +66,9 @@ class Watch:
         while workflow.info().get_current_history_length() < MOST_LOOKED_AT:
             left = self._pace.due_at(workflow.time()) - workflow.time()
             if left > 0:
-                await workflow.sleep(left, summary="until the run counts as standing still")
+                await workflow.sleep(
+                    max(left, SHORTEST_WAIT), summary="until the run counts as standing still"
+                )
             else:
                 await self._look()
 

@@ -16,13 +16,14 @@ from activities.waiting import Waiting
 from core import clock, temporal
 from core.database import Database
 from core.errors import JudgeBusy
+from core.ids import RunStatus
 from core.settings import Settings
 from core.tables import EvalRun
 from evals.judge import Question
 from tests.api.conftest import Service, provider, serve
 from tests.workflows.conftest import Stack
 from tests.workflows.judges import Doors
-from workflows import policies
+from workflows import watching
 from workflows.control import EvalRuns
 
 AT = r"\d\d:\d\d:\d\d UTC"
@@ -49,7 +50,7 @@ def over(service: Service, stack: Stack) -> None:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is about the length of a standstill."""
-    monkeypatch.setattr(policies, "STILL_SECONDS", 0.4)
+    monkeypatch.setattr(watching, "STILL_SECONDS", 0.4)
     monkeypatch.setattr(waiting, "LONG", waiting.LONG / 10)
 
 
@@ -110,7 +111,7 @@ async def test_a_provider_that_limits_the_rate_is_named_with_the_moment_it_gave(
 async def test_an_outage_is_told_with_its_beginning_and_the_provider_s_last_words(
     stack: Stack, service: Service
 ) -> None:
-    busy = stack.judges.script = Busy("Overloaded (503).", rate_limited=False)
+    stack.judges.script = Busy("Overloaded (503).", rate_limited=False)
     says = (
         rf"3 pairs wait for scripted, which is down since ({AT}); "
         rf"asked again at {AT} \(Overloaded \(503\)\.\)"
@@ -122,8 +123,7 @@ async def test_an_outage_is_told_with_its_beginning_and_the_provider_s_last_word
         await asyncio.sleep(1.2)  # Another attempt has failed since.
         later = re.search(says, await until_it_says(service, run, f"^{says}$"))
         await until_its_page_says(stack, run, says)
-        busy.mended.set()
-        await stack.handle(run).result()
+        await stack.handle(run).terminate()
     assert first is not None
     assert later is not None
     assert first[1] == later[1]
@@ -142,7 +142,8 @@ async def test_workers_that_cannot_reach_the_database_say_so(
         await until_it_says(service, run, f"^{says}")
         await until_its_page_says(stack, run, says)
         mount.symlink_to(tmp_path)
-        await stack.handle(run).result()
+        await until_it_says(service, run, "^$")
+    assert (await stack.row(run)).status is RunStatus.COMPLETED
     await away.close()
 
 
