@@ -27,6 +27,7 @@ from activities.ledger import Ledger
 from activities.monitors import Monitors
 from activities.pairs import Pairs
 from activities.runs import Runs
+from activities.waiting import Waiting
 from core import clock, logs, temporal
 from core.clockwork import Clockwork
 from core.database import Database
@@ -138,6 +139,7 @@ def queues(
             pairs.list_pairs,
             pairs.fail_pair,
             monitors.open_due_run,
+            Waiting(database).why_waiting,
         ],
         # Few at once: replaying many histories together starves the two-second deadlock check.
         max_concurrent_workflow_tasks=10,
@@ -173,8 +175,15 @@ async def presence(database: Database, judges: Judges) -> AsyncIterator[None]:
                 providers=[workers.ProviderRow(**asdict(row)) for row in judges.providers()],
             )
 
+    async def beat() -> None:
+        async with database.write() as db:
+            await workers.beat(db, worker_id)
+
     await publish()
-    async with repeating(publish, every=PRESENCE_SECONDS):
+    async with (
+        repeating(publish, every=PRESENCE_SECONDS),
+        repeating(beat, every=workers.BEAT_SECONDS),
+    ):
         yield
     async with database.write() as db:
         await workers.withdraw(db, worker_id)
@@ -231,13 +240,18 @@ async def repeating(
     """Does the work every so many seconds while the block runs. A failure waits for the next."""
 
     async def repeat() -> None:
+        failing: type[Exception] | None = None
         if not at_once:
             await asyncio.sleep(every)
         while True:
             try:
                 await work()
+                failing = None
             except (AssayError, SQLAlchemyError, OSError) as error:
-                log.warning("%s", error)
+                # Once for each trouble: an outage must not fill the log.
+                if type(error) is not failing:
+                    log.warning("%s", error)
+                failing = type(error)
             await asyncio.sleep(every)
 
     task = asyncio.create_task(repeat())

@@ -24,25 +24,30 @@ class Endurance:
     scheduled_at: datetime
     outage_since: datetime | None
     spent: Usage
+    provider: str | None = None
 
     @classmethod
     def of_this_activity(cls) -> "Endurance":
         info = activity.info()
-        since, spent = [*info.heartbeat_details, None, None][:2]
+        since, spent, provider = [*info.heartbeat_details, None, None, None][:3]
         return cls(
             scheduled_at=info.scheduled_time,
             outage_since=datetime.fromisoformat(since) if since else None,
             spent=Usage(**spent) if spent else Usage(),
+            provider=provider,
         )
 
     @property
-    def details(self) -> tuple[str | None, dict[str, Any]]:
+    def details(self) -> tuple[str | None, dict[str, Any], str | None]:
+        """Read by the next attempt, and by `activities.waiting` meanwhile."""
         since = self.outage_since.isoformat() if self.outage_since else None
-        return since, asdict(self.spent)
+        return since, asdict(self.spent), self.provider
 
     def after(self, error: JudgeBusy) -> "Endurance":
         since = None if error.rate_limited else self.outage_since or clock.now()
-        return replace(self, outage_since=since, spent=self.spent + error.spent)
+        return replace(
+            self, outage_since=since, spent=self.spent + error.spent, provider=error.provider
+        )
 
     def after_progress(self) -> "Endurance":
         """The judge has answered: whatever outage there was is over."""

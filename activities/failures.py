@@ -1,6 +1,7 @@
 """The activity edge: which errors are worth another attempt, and when."""
 
 import functools
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -13,11 +14,15 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from core import dialect
 from core.errors import AssayError, JudgeBusy, JudgeUnusable, NotFound
 
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 RUN_STOPPED: Final = "RunStopped"
 """Type of an error that no pair of the run can survive."""
+
+UNEXPECTED: Final = "Unexpected"
 
 LONGEST_PAUSE: Final = 30.0
 NEXT_TURN: Final = 0.1
@@ -39,7 +44,12 @@ def translated(work: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         except ApplicationError:
             raise
         except Exception as error:  # the one edge of every activity
-            raise translate(error, attempt=activity.info().attempt) from error
+            failure = translate(error, attempt=activity.info().attempt)
+            if failure.type == UNEXPECTED:
+                raise failure from error
+            # Temporal keeps 4 KB of a failure that it will try again: with the causes of a
+            # database error, and their stacks, nothing else would be left of it.
+            raise failure from None
 
     return run
 
@@ -68,6 +78,8 @@ def translate(error: Exception, *, attempt: int) -> ApplicationError:
         case AssayError():
             return ApplicationError(error.message, type=type(error).__name__, non_retryable=True)
         case _ if dialect.is_away(error):
+            # Without the statement, which may carry what a trace says.
+            log.warning("The database cannot be used: %s", getattr(error, "orig", None) or error)
             return ApplicationError(
                 f"The database cannot be used just now ({_kind(error)}); trying again.",
                 type="DatabaseUnavailable",
@@ -76,7 +88,7 @@ def translate(error: Exception, *, attempt: int) -> ApplicationError:
         case _:
             return ApplicationError(
                 f"Unexpected {type(error).__name__}; the worker's log has the details.",
-                type="Unexpected",
+                type=UNEXPECTED,
                 non_retryable=attempt >= BUG_ATTEMPTS,
             )
 

@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
+from activities.waiting import Waiting
 from api import errors, logs
 from api.auth import Authenticator
 from api.counters import Counters
@@ -151,7 +152,11 @@ async def _stack(settings: Settings, database: Database, counters: Counters) -> 
     return Stack(
         settings=settings,
         database=database,
-        runs=EvalRuns(client, task_queue=settings.task_queue),
+        runs=EvalRuns(
+            client,
+            task_queue=settings.task_queue,
+            pairs_of_others=Waiting(database).pairs_of_others,
+        ),
         counters=counters,
         ingest=Batcher(store, most=50),
         authenticator=Authenticator(database),

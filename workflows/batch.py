@@ -1,6 +1,8 @@
 """One batch of a run: a judge activity for each of its (target, metric) pairs."""
 
 from dataclasses import dataclass
+from math import inf
+from typing import Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -12,8 +14,11 @@ with workflow.unsafe.imports_passed_through():
     from core.ids import TargetType
     from core.temporal import judge_queue
     from workflows.lineup import line_up
-    from workflows.policies import BOOKKEEPING, JUDGING, PROGRESS_REPORTS, PROGRESS_SECONDS
+    from workflows.policies import BOOKKEEPING, JUDGING, PROGRESS_SECONDS, PROGRESS_SHARE
     from workflows.window import run_window
+
+REPORTS_GO_ON: Final = "reports-go-on"
+"""Before this patch a batch reported twenty times and no more."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,7 @@ class EvalBatchWorkflow:
         self._targets: list[SliceTarget] = []
         self._left: dict[str, int] = {}
         self._failed = 0
-        self._ended = 0
-        self._reported_at = workflow.time()
-        self._reported_ended = 0
+        self._began_at = self._reported_at = workflow.time()
         self._reports = 0
 
     @workflow.run
@@ -108,7 +111,6 @@ class EvalBatchWorkflow:
             )
         if end is PairEnd.CLOSED:
             return
-        self._ended += 1
         self._failed += end is PairEnd.FAILED
         self._left[pair.target_id] -= 1
         await self._report()
@@ -122,23 +124,17 @@ class EvalBatchWorkflow:
 
     async def _report(self) -> None:
         parent = workflow.info().parent
-        if parent is None or not self._is_report_due():
+        if parent is None or workflow.time() - self._reported_at < self._pause():
             return
         self._reports += 1
         self._reported_at = workflow.time()
-        self._reported_ended = self._ended
         handle = workflow.get_external_workflow_handle(parent.workflow_id)
         await handle.signal("batch_progress", self._progress())
 
-    def _is_report_due(self) -> bool:
-        """Spread over the whole batch, however long it takes."""
-        if self._reports == PROGRESS_REPORTS:
-            return False
-        if workflow.time() - self._reported_at < PROGRESS_SECONDS:
-            return False
-        pairs = sum(len(target.metrics) for target in self._targets)
-        more = PROGRESS_REPORTS * (self._ended - self._reported_ended) >= pairs
-        return more or not workflow.patched("progress-by-share")
+    def _pause(self) -> float:
+        if not workflow.patched(REPORTS_GO_ON):
+            return PROGRESS_SECONDS if self._reports < 20 else inf
+        return max(PROGRESS_SECONDS, (workflow.time() - self._began_at) * PROGRESS_SHARE)
 
 
 def stop_if_fatal(error: ActivityError) -> None:

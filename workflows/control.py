@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -24,10 +26,9 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from core import clock
+from activities.waiting import PairsOfOthers, UnderWay, why_waiting
 from core.errors import Unavailable
-from core.temporal import REACH_SECONDS, batch_workflow_id, run_workflow_id, unavailable
-from workflows import waiting
+from core.temporal import REACH_SECONDS, run_workflow_id, unavailable
 from workflows.evaluation import EvalRunWorkflow, RunProgress
 from workflows.starting import RunToStart, run_input, run_options
 
@@ -50,9 +51,12 @@ class Existence(StrEnum):
 class EvalRuns:
     """The runs of one Temporal namespace."""
 
-    def __init__(self, client: Client, *, task_queue: str) -> None:
+    def __init__(
+        self, client: Client, *, task_queue: str, pairs_of_others: PairsOfOthers | None = None
+    ) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._pairs_of_others = pairs_of_others
         self._seen: dict[UUID, tuple[float, RunProgress | None]] = {}
         self._asking: dict[UUID, asyncio.Task[RunProgress | None]] = {}
 
@@ -132,6 +136,19 @@ class EvalRuns:
             return asking.result() if asking.done() else known
         return await asyncio.shield(asking)
 
+    async def is_polled(self, *, within_seconds: float) -> bool:
+        """Whether any worker has asked this queue for work lately. Raises Unavailable."""
+        with unavailable():
+            async with asyncio.timeout(within_seconds):
+                described = await self._client.workflow_service.describe_task_queue(
+                    DescribeTaskQueueRequest(
+                        namespace=self._client.namespace,
+                        task_queue=TaskQueue(name=self._task_queue),
+                        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+                    )
+                )
+        return bool(described.pollers)
+
     async def cancel(self, run_id: UUID) -> None:
         """A run that is over already, or was never started, is fine. Raises Unavailable."""
         try:
@@ -161,7 +178,10 @@ class EvalRuns:
                     reject_condition=QueryRejectCondition.NOT_OPEN,
                 )
                 progress = await self._with_what_it_waits_for(run_id, progress)
-        except (TimeoutError, RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+        except (
+            *(TimeoutError, RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError),
+            RuntimeError,  # what a lazy client raises that cannot connect
+        ):
             pass  # The row is what is left to go by, and the caller has it.
         finally:
             asked = time.monotonic()
@@ -173,12 +193,9 @@ class EvalRuns:
         return progress
 
     async def _with_what_it_waits_for(self, run_id: UUID, progress: RunProgress) -> RunProgress:
-        pending: list[PendingActivityInfo] = []
-        for number in progress.open_batches:
-            batch = self._client.get_workflow_handle(batch_workflow_id(run_id, number))
-            pending += (await batch.describe()).raw_description.pending_activities
-        waiting_for = waiting.sentence(pending, now=clock.now())
-        return replace(progress, activity=waiting_for) if waiting_for else progress
+        run = UnderWay(run_id, progress.open_batches)
+        reason = await why_waiting(self._client, run, self._pairs_of_others)
+        return replace(progress, activity=reason) if reason else progress
 
     def _handle(self, run_id: UUID) -> WorkflowHandle[EvalRunWorkflow, RunProgress]:
         return self._client.get_workflow_handle_for(

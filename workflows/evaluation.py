@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import (
+    ActivityError,
     ApplicationError,
     FailureError,
     is_cancelled_exception,
@@ -16,13 +18,19 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.inputs import Ending, RunRef, Slice
     from activities.runs import Runs
+    from activities.waiting import UnderWay
     from core.ids import RunStatus, TargetType
     from core.temporal import RUN_STATUS, batch_workflow_id
     from workflows.batch import BatchInput, BatchProgress, EvalBatchWorkflow
     from workflows.policies import BOOKKEEPING, RESOLVING, Limits
+    from workflows.watching import Watch
     from workflows.window import run_window
 
 CANCELLED = "Cancelled from Temporal before every pair was judged. Scores so far were kept."
+
+
+WATCHED: Final = "watched"
+"""Before this patch a run's page did not say what it waited for."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +89,21 @@ class EvalRunWorkflow:
         self._run = run
         self._cursor = run.cursor
         self._state = _State()
+        self._watch = Watch(self._under_way, say=self._describe)
 
     @workflow.run
     async def run(self, run: EvalRunInput) -> RunProgress:
+        if not workflow.patched(WATCHED):
+            return await self._to_its_end(run)
+        watching = asyncio.create_task(self._watch.run())
+        try:
+            return await self._to_its_end(run)
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ActivityError):
+                await watching
+
+    async def _to_its_end(self, run: EvalRunInput) -> RunProgress:
         try:
             self._enter(RunStatus.RUNNING, "resolving which targets to judge")
             self._cursor = run.cursor or await self._resolve()
@@ -110,7 +130,7 @@ class EvalRunWorkflow:
             failed_count=cursor.failed + sum(b.failed for b in batches),
             activity=self._state.activity,
             error_message=self._state.error_message,
-            open_batches=tuple(n for n in self._state.batches if n not in self._state.ended),
+            open_batches=self._under_way().batches,
         )
 
     @workflow.update
@@ -124,6 +144,7 @@ class EvalRunWorkflow:
     @workflow.signal
     def batch_progress(self, progress: BatchProgress) -> None:
         self._state.batches[progress.number] = progress
+        self._watch.moved()
         self._describe()
 
     async def _resolve(self) -> Cursor:
@@ -190,6 +211,7 @@ class EvalRunWorkflow:
         )
         self._state.batches[number] = done
         self._state.ended.add(number)
+        self._watch.moved()
         self._describe()
 
     def _pairs_in_flight(self) -> int:
@@ -199,6 +221,10 @@ class EvalRunWorkflow:
             limits.batches_open, self._batch_count(self._cursor or Cursor(targets=1, pairs=0))
         )
         return limits.pairs_in_flight * limits.batches_open // open_at_once
+
+    def _under_way(self) -> UnderWay:
+        open_batches = (n for n in self._state.batches if n not in self._state.ended)
+        return UnderWay(self._run.run_id, tuple(open_batches))
 
     async def _finish(self, status: RunStatus, error_message: str | None) -> None:
         """Cannot be cancelled: the row is told how the run ended, whatever else happens."""
@@ -227,13 +253,17 @@ class EvalRunWorkflow:
         self._state.status = status
         self._state.activity = activity
         self._state.error_message = error_message
+        self._watch.moved()
         self._describe()
 
     def _describe(self) -> None:
         """What an operator reads on the workflow's page."""
         now = self.progress()
+        doing = now.error_message or now.activity or "every pair has its score"
+        if self._watch.reason is not None:
+            doing = f"{self._watch.reason} (seen at {workflow.now():%H:%M:%S} UTC)"
         lines = [
-            f"**{now.status}**: {now.error_message or now.activity or 'every pair has its score'}",
+            f"**{now.status}**: {doing}",
             f"{now.evaluated_count} of {now.total_targets} targets evaluated, "
             f"{now.failed_count} pairs failed",
         ]

@@ -22,9 +22,26 @@ class Limits:
     batches_per_run: int = 200
 
 
-PROGRESS_REPORTS: Final = 20
 PROGRESS_SECONDS: Final = 1.0
-"""A batch reports at most so often: each report is a workflow task of its run."""
+PROGRESS_SHARE: Final = 0.1
+"""A batch reports at most once a second, later once in a tenth of its age: each report is a
+workflow task of its run. That makes forty in ten minutes and about a hundred in a day."""
+
+STILL_SECONDS: Final = 3.0
+"""A run of which nothing has ended for so long is looked at."""
+
+SHORTEST_WAIT: Final = 0.5
+"""A timer is five events, too many for the remainder of a moment."""
+
+LOOK_GROWTH: Final = 1.5
+"""Each look that changes nothing puts the next off: about thirty make a day."""
+
+FREQUENT_LOOKS: Final = 60
+LOOK_SHARE: Final = 0.05
+"""After so many looks the next one waits for a twentieth of the run's age, however it goes."""
+
+MOST_LOOKED_AT: Final = 4_500
+"""Events of history beyond which no look adds any; a run continues as new from 4,096 on."""
 
 # A database that is away comes back: bookkeeping waits for it as long as it takes.
 _PATIENT = RetryPolicy(
@@ -34,6 +51,12 @@ _PATIENT = RetryPolicy(
 BOOKKEEPING: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
     "retry_policy": _PATIENT,
+}
+
+LOOKING: Final[dict[str, Any]] = {
+    # The next look makes up for one that fails.
+    "start_to_close_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(maximum_attempts=1),
 }
 
 RESOLVING: Final[dict[str, Any]] = {

@@ -16,11 +16,20 @@ from core.errors import AssayError, Invalid, TooLarge, Unauthenticated, Unavaila
 _ATTEMPTS: Final = 6
 _LONGEST_PAUSE_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.25
+_FOLLOWING_ATTEMPTS: Final = 120
+_FOLLOWING_PAUSE_SECONDS: Final = 5.0
 _POSTS_AT_ONCE: Final = 8
 
+_NOT_NOW: Final = (429, 502, 503, 504)
 _ERRORS: Final[Mapping[int, type[AssayError]]] = {401: Unauthenticated, 413: TooLarge, 422: Invalid}
 
 Json = dict[str, Any]
+
+
+class NotNow(AssayError):
+    """The server is there and says that it, or one that it needs, cannot answer yet."""
+
+    retry_after: str | None = None
 
 
 class Client:
@@ -48,8 +57,8 @@ class Client:
     ) -> None:
         await self._http.aclose()
 
-    async def get(self, path: str, **query: Any) -> Any:
-        return await self._request("GET", path, query=query, patient=True)
+    async def get(self, path: str, *, patient: bool = True, **query: Any) -> Any:
+        return await self._request("GET", path, query=query, patient=patient)
 
     async def post(self, path: str, body: Json) -> Any:
         """Sent once: a POST whose answer was lost may have done its work."""
@@ -60,10 +69,25 @@ class Client:
         await self._request("POST", "/traces", body=body, patient=True)
 
     async def follow(self, run_id: str) -> AsyncIterator[Json]:
-        """The run as it changes, until and including its end."""
+        """The run as it changes, until and including its end.
+
+        While it cannot be read, its `activity` says why, for some ten minutes.
+        """
+        path = f"/evaluations/trace-runs/{run_id}"
+        known: Json = await self.get(path)
         last: Json | None = None
+        misses = 0
         while True:
-            run: Json = await self.get(f"/evaluations/trace-runs/{run_id}")
+            try:
+                run: Json = known if last is None else await self.get(path, patient=False)
+                known, misses = run, 0
+            except (Unavailable, NotNow) as error:
+                misses += 1
+                if misses == _FOLLOWING_ATTEMPTS:
+                    raise
+                run = known | {"activity": error.message}
+                asked = error.retry_after if isinstance(error, NotNow) else None
+                await asyncio.sleep(min(_pause(misses, asked), _FOLLOWING_PAUSE_SECONDS))
             if run != last:
                 yield run
                 last = run
@@ -97,7 +121,7 @@ class Client:
                     raise self._away(error) from error
                 await asyncio.sleep(_pause(attempt, None))
                 continue
-            if answer.status_code in (429, 502, 503, 504) and again:
+            if answer.status_code in _NOT_NOW and again:
                 await asyncio.sleep(_pause(attempt, answer.headers.get("Retry-After")))
                 continue
             return self._read(answer)
@@ -110,6 +134,10 @@ class Client:
             except ValueError:
                 raise self._stranger(answer) from None
         detail = _detail(answer)
+        if answer.status_code in _NOT_NOW:
+            error = NotNow(detail or self._stranger(answer).message)
+            error.retry_after = answer.headers.get("Retry-After")
+            raise error
         if detail is None:
             raise self._stranger(answer)
         raise _ERRORS.get(answer.status_code, AssayError)(detail)

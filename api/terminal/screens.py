@@ -126,12 +126,16 @@ async def _watch_live(states: AsyncIterator[Json]) -> Json:
 
 
 async def _watch_plain(states: AsyncIterator[Json]) -> Json:
-    """A line at each tenth and each change of what the run does, so that logs stay short."""
+    """A line at each tenth and each change of what the run does, so that logs stay short.
+
+    What changes by the second, such as the moment of the next attempt, is no change.
+    """
     run: Json = {}
-    shown: tuple[str, str | None, int] | None = None
+    shown: tuple[str, str, int] | None = None
     async for run in states:
         total, done = run["total_traces"], run["evaluated_count"]
-        now = (run["status"], run["activity"], done * 10 // total if total else 0)
+        doing = re.sub(r"\d+", "", run["activity"] or "")
+        now = (run["status"], doing, done * 10 // total if total else 0)
         if now != shown:
             err.print(
                 f"{run['status']}: {done} of {total} traces{escape(_said(run))}", soft_wrap=True

@@ -227,6 +227,27 @@ async def _without_success(
     return [(target, metrics) for target, metrics in left if metrics]
 
 
+async def left_in_others(db: Reader, run_id: UUID) -> int:
+    """How many pairs of all projects' runs under way, save this one, have no score yet."""
+    others = (
+        col(EvalRun.id) != run_id,
+        col(EvalRun.cancel_requested_at).is_(None),
+        col(EvalRun.status).in_([RunStatus.PENDING, RunStatus.RUNNING]),
+    )
+    asked = await db.execute(
+        select(func.coalesce(func.sum(col(EvalRunTarget.pair_count)), 0))
+        .join(EvalRun, col(EvalRun.id) == col(EvalRunTarget.run_id))
+        .where(*others)
+    )
+    ended = await db.execute(
+        select(func.count())
+        .select_from(Score)
+        .join(EvalRun, col(EvalRun.id) == col(Score.eval_run_id))
+        .where(*others, col(Score.target_type) == col(EvalRun.target_type))
+    )
+    return max(0, int(asked.scalar_one()) - ended.scalar_one())
+
+
 async def count(db: Reader, run_id: UUID) -> int:
     """How many pairs the run has in all."""
     found = await db.execute(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from core import clock, dialect
@@ -14,6 +14,8 @@ from core.tables import Worker, metadata
 
 SEEN_WITHIN_SECONDS = 120.0
 FORGOTTEN_AFTER_SECONDS = 24 * 3600.0
+BEAT_SECONDS = 1.5
+SILENT_AFTER_SECONDS = 4.0
 
 _BARE_NAMES = (
     (("gpt-", "chatgpt-", "o1", "o3", "o4"), "openai"),
@@ -64,6 +66,21 @@ async def publish(
     await db.execute(
         delete(Worker).where(col(Worker.last_seen) < clock.seconds_ago(FORGOTTEN_AFTER_SECONDS))
     )
+
+
+async def beat(db: Writer, worker_id: str) -> None:
+    """So often that a worker that was killed is missed within seconds."""
+    await db.execute(
+        update(Worker).where(col(Worker.id) == worker_id).values(last_seen=clock.now())
+    )
+
+
+async def last_seen(db: Reader) -> datetime | None:
+    """When any worker was heard from last; None where all have stopped in good order."""
+    found = await db.execute(
+        select(col(Worker.last_seen)).order_by(col(Worker.last_seen).desc()).limit(1)
+    )
+    return found.scalar_one_or_none()
 
 
 async def withdraw(db: Writer, worker_id: str) -> None:

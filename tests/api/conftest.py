@@ -41,6 +41,7 @@ class StandInRuns:
 
     reachable: bool = True
     start_fails: bool = False
+    polled: bool = True
     existing: Existence | None = Existence.ABSENT
     answers: RunProgress | None = None
     started: list[RunToStart] = field(default_factory=list)
@@ -65,6 +66,11 @@ class StandInRuns:
     async def progress(self, run_id: UUID) -> RunProgress | None:
         self.on_progress()
         return self.answers
+
+    async def is_polled(self, *, within_seconds: float) -> bool:
+        if not self.reachable:
+            raise away()
+        return self.polled
 
     async def cancel(self, run_id: UUID) -> None:
         if not self.reachable:

@@ -1,13 +1,14 @@
 """The client's patience. What answers stands for a network and a server that have bad days."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from api.terminal import screens
 from api.terminal.client import Client, store_lines
 from core.errors import AssayError, Invalid, TooLarge, Unauthenticated, Unavailable
 from core.jsonlines import JsonLines
@@ -144,6 +145,45 @@ async def test_following_gives_each_change_once_and_ends_with_the_run() -> None:
     async with server.client() as client:
         seen = [run["status"] async for run in client.follow("id")]
     assert seen == ["PENDING", "RUNNING", "COMPLETED"]
+
+
+async def test_following_says_why_a_run_cannot_be_read_until_it_can(pauses: list[float]) -> None:
+    run = {"status": "RUNNING", "activity": "judging"}
+    away = httpx.Response(503, json={"detail": "The database cannot be reached."})
+    server = Server(ok(run), refused(), away, away, ok(run), ok(run | {"status": "COMPLETED"}))
+    async with server.client() as client:
+        seen = [run async for run in client.follow("id")]
+    assert [state["status"] for state in seen] == ["RUNNING"] * 4 + ["COMPLETED"]
+    said = [state["activity"] for state in seen]
+    assert said[0] == said[3] == "judging"
+    assert said[1].startswith("Assay at http://assay cannot be reached.")
+    assert said[2] == "The database cannot be reached."
+    assert max(pauses) <= 5
+
+
+async def test_following_ends_when_nobody_answers_for_long() -> None:
+    server = Server(ok({"status": "RUNNING", "activity": "judging"}), refused())
+    async with server.client() as client:
+        with pytest.raises(Unavailable):
+            async for _ in client.follow("id"):
+                pass
+    assert len(server.requests) == 121
+
+
+async def test_what_a_run_waits_for_is_a_line_a_log_and_not_one_a_second(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def states() -> AsyncIterator[dict[str, Any]]:
+        run = {"status": "RUNNING", "total_traces": 3, "evaluated_count": 0, "failed_count": 0}
+        for second in range(5):
+            yield run | {"activity": f"{9 - second} pairs wait for p until 12:00:0{second} UTC"}
+        yield run | {"activity": "judging"}
+
+    await screens.watch(states())
+    assert capsys.readouterr().err.splitlines() == [
+        "RUNNING: 0 of 3 traces · 9 pairs wait for p until 12:00:00 UTC",
+        "RUNNING: 0 of 3 traces · judging",
+    ]
 
 
 Import = Callable[[Server], Awaitable[tuple[int, list[str]]]]

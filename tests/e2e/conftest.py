@@ -90,6 +90,11 @@ class Assay:
                 await asyncio.sleep(0.1)
         return run
 
+    async def until_it_says(self, run: Json, words: str, *, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while words not in ((await self.get_run(run))["activity"] or ""):
+                await asyncio.sleep(0.1)
+
     async def until_judged(self, calls: int) -> None:
         """Waits until the judge was asked so often."""
         async with asyncio.timeout(60):

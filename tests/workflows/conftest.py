@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from sqlmodel import col, select
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
 import worker
@@ -71,6 +72,13 @@ class Stack:
         return self.client.get_workflow_handle_for(
             EvalRunWorkflow.run, workflow_id=f"eval-run-{run.id}"
         )
+
+    async def page(self, run: EvalRun) -> str:
+        """What an operator reads on the page of the run's workflow."""
+        told: WorkflowMetadata = await self.handle(run).query(
+            "__temporal_workflow_metadata", result_type=WorkflowMetadata
+        )
+        return told.current_details
 
     async def continuations(self, run: EvalRun) -> int:
         """How often the run continued as new, walking back from its last execution."""

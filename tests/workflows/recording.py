@@ -75,6 +75,22 @@ async def cancelled(stack: Stack) -> EvalRun:
     return run
 
 
+async def held_up(stack: Stack) -> EvalRun:
+    mended = asyncio.Event()
+
+    async def limited(question: Question[Any], times: int) -> None:
+        if not mended.is_set():
+            raise JudgeBusy("429", provider="scripted", retry_after=1.0, rate_limited=True)
+
+    stack.judges.script = limited
+    run = await stack.post(traces=2)
+    while "after rate limiting" not in await stack.page(run):
+        await asyncio.sleep(0.2)
+    mended.set()
+    await stack.handle(run).result()
+    return run
+
+
 async def _failed(stack: Stack, run: EvalRun) -> None:
     try:
         await stack.handle(run).result()
@@ -116,7 +132,7 @@ async def interrupted(stack: Stack) -> str:
     return handle.id
 
 
-SCENARIOS = (completed, continued, stopped, cancelled)
+SCENARIOS = (completed, continued, stopped, cancelled, held_up)
 MONITOR_SCENARIOS = (judged, unchanged, unjudged, interrupted)
 
 

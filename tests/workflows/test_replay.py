@@ -31,7 +31,7 @@ def read(text: str) -> WorkflowHistory:
 
 def test_there_are_histories_of_every_way_a_run_or_a_monitor_ends() -> None:
     ways = {path.stem.split("-")[1] for path in HISTORIES}
-    assert ways >= {"completed", "continued", "stopped", "cancelled"}
+    assert ways >= {"completed", "continued", "stopped", "cancelled", "held_up"}
     assert ways >= {"judged", "unchanged", "unjudged", "interrupted"}
 
 
