@@ -207,8 +207,9 @@ async def reunite(database: Database, eval_runs: EvalRuns, row: EvalRun) -> None
     existence = await eval_runs.existence(row.id)
     if existence is Existence.OPEN:
         return
-    if existence is Existence.ABSENT and row.status is RunStatus.PENDING:
-        log.warning("Run %s was never started; starting it", row.id)
+    if existence is Existence.ABSENT:
+        # Never started, or lost with Temporal's data: what was judged is found in the store.
+        log.warning("Temporal knows no workflow of run %s; starting it", row.id)
         await eval_runs.start(RunToStart.of(row), wait_seconds=0)
         return
     async with database.write() as db:

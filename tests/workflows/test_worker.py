@@ -33,6 +33,17 @@ async def test_a_run_whose_workflow_was_never_started_is_started(stack: Stack) -
     assert (await stack.row(run)).status is RunStatus.COMPLETED
 
 
+async def test_a_run_that_temporal_has_lost_goes_on_where_it_was(stack: Stack) -> None:
+    run = await row_without_workflow(stack)
+    async with stack.database.write() as db:
+        await runs.begin(db, stack.project_id, run.id)
+    async with stack.worker():
+        await worker.reunite(stack.database, stack.eval_runs, await stack.row(run))
+        await stack.handle(run).result()
+    assert (await stack.row(run)).status is RunStatus.COMPLETED
+    assert len(await stack.scores(run)) == len(METRICS)
+
+
 async def test_a_run_whose_workflow_was_terminated_ends_failed_with_advice(stack: Stack) -> None:
     doors = stack.judges.script = Doors()
     async with stack.worker():
