@@ -80,7 +80,7 @@ def by_lot(share: float, status: int) -> Provider:
 
 
 @pytest.mark.parametrize("latency", [0.05, 0.2, 1.0])
-@pytest.mark.parametrize("allowed", [5, 20, 100])
+@pytest.mark.parametrize("allowed", [2, 5, 20, 50, 100, 200])
 def test_a_limit_is_used_to_the_full_and_hardly_ever_hit(allowed: int, latency: float) -> None:
     simulation = Simulation(a_limit_of(allowed), latency)
     simulation.run(120)
