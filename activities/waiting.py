@@ -19,7 +19,7 @@ from core.queries import pairs
 from core.temporal import batch_workflow_id, run_workflow_id
 
 LONG: Final = timedelta(seconds=3)
-"""Queued for longer: nobody takes it. Asked for longer after a failure: it fails again."""
+"""Queued for longer: nobody takes it. Tried for longer after a failure: it meets with silence."""
 
 LONG_ASKED: Final = timedelta(seconds=5)
 """A first attempt that takes longer is told of."""
@@ -51,8 +51,14 @@ class Pending:
     since: datetime
     failure: str | None = None
     words: str = ""
+    failed_at: datetime | None = None
     provider: str | None = None
     outage_since: datetime | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """A long session that only made room for others has not."""
+        return self.failure not in (None, "TurnOver")
 
     @classmethod
     async def of(cls, info: PendingActivityInfo, client: Client) -> Self:
@@ -67,6 +73,7 @@ class Pending:
             since=_moment(info.last_started_time if started else info.scheduled_time),
             failure=info.last_failure.application_failure_info.type if failed else None,
             words=_shortened(info.last_failure.message),
+            failed_at=_moment(info.last_attempt_complete_time) if failed else None,
             provider=provider,
             outage_since=datetime.fromisoformat(outage) if outage else None,
         )
@@ -118,16 +125,38 @@ async def _pending(client: Client, run: UnderWay) -> list[Pending]:
 
 def sentence(pending: Sequence[Pending], *, now: datetime) -> str | None:
     """None while more is being done than waits, and where what waits has only been queued."""
-    held_up = [one for one in pending if _is_held_up(one, now)]
-    going_on = [one for one in pending if one.started and one not in held_up]
-    if len(held_up) > len(going_on):
+    held_up = _held_up(pending, now)
+    begun = [one for one in pending if one.started and not one.has_failed]
+    if len(held_up) > len(begun):
         [(kind, _)] = Counter(one.failure for one in held_up).most_common(1)
-        return _held_up([one for one in held_up if one.failure == kind], now)
-    asked = [one for one in going_on if one.activity == JUDGE_PAIR]
-    if asked and len(asked) == len(going_on) and all(now - one.since > LONG_ASKED for one in asked):
-        longest = min(one.since for one in asked)
-        return f"judging; {_wait(len(asked))} for an answer, the longest since {_at(longest)}"
+        return _told([one for one in held_up if one.failure == kind], now)
+    started = [one for one in pending if one.started]
+    if started and all(_is_slow(one, now) for one in started):
+        longest = min(one.since for one in started)
+        return f"judging; {_wait(len(started))} for an answer, the longest since {_at(longest)}"
     return None
+
+
+def _held_up(pending: Sequence[Pending], now: datetime) -> list[Pending]:
+    """What failed, save attempts that have only just begun.
+
+    What is due again but not begun waits for its turn: behind others that fail, or
+    behind those of a provider that answers again, or of other runs.
+    """
+    failed = [one for one in pending if one.has_failed]
+    trying = [one for one in failed if one.started and now - one.since <= LONG]
+    newest = max((one.failed_at for one in failed if one.failed_at), default=now)
+    recovering = bool(trying) and now - newest > LONG
+    behind_failures = any(one.started for one in pending) and not recovering
+    return [
+        one
+        for one in failed
+        if one not in trying and (one.started or now - one.since <= LONG or behind_failures)
+    ]
+
+
+def _is_slow(one: Pending, now: datetime) -> bool:
+    return one.activity == JUDGE_PAIR and now - one.since > LONG_ASKED
 
 
 def only_queued(pending: Sequence[Pending], *, now: datetime) -> int:
@@ -138,24 +167,20 @@ def only_queued(pending: Sequence[Pending], *, now: datetime) -> int:
     return len(queued)
 
 
-def _is_held_up(one: Pending, now: datetime) -> bool:
-    """It failed and waits for its next attempt, or that attempt meets with silence."""
-    if one.failure is None or one.failure == "TurnOver":
-        return False
-    return (now - one.since > LONG) is one.started
-
-
-def _held_up(alike: Sequence[Pending], now: datetime) -> str:
+def _told(alike: Sequence[Pending], now: datetime) -> str:
     judging = [one for one in alike if one.activity == JUDGE_PAIR]
     waits = _wait(len(judging)) if judging else "the run waits"
-    next_try = min((one.since for one in alike if not one.started), default=None)
-    until = _at(max(next_try, now)) if next_try else None
+    # Without one, those that are due have begun or begin any moment.
+    next_try = min(
+        (one.since for one in alike if not one.started and one.since > now), default=None
+    )
+    until = _at(next_try) if next_try else None
     words = f"({alike[0].words})"
     provider = next((one.provider for one in alike if one.provider), "the judge")
     match alike[0].failure:
         case "JudgeRateLimited":
-            when = f"until {until}" if until else "once more"
-            return f"{waits} for {provider} {when} after rate limiting {words}"
+            when = f" until {until}" if until else ", being asked again now,"
+            return f"{waits} for {provider}{when} after rate limiting {words}"
         case "JudgeUnreachable":
             outages = [one.outage_since for one in alike if one.outage_since]
             since = f", which is down since {_at(min(outages))}" if outages else ""

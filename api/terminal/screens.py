@@ -19,7 +19,7 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from core import clock
 from core.jsonlines import JsonLines
@@ -108,10 +108,12 @@ async def _watch_live(states: AsyncIterator[Json]) -> Json:
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("traces{task.fields[said]}"),
+        # What a run waits for may take several lines; the counts stay.
+        TextColumn("traces{task.fields[said]}", table_column=Column(ratio=1)),
         console=err,
+        expand=True,
     )
     with bar:
         task = bar.add_task("Judging", total=None, said="")

@@ -44,6 +44,22 @@ def pair(started: bool, ago: float, failure: str | None = None, **details: Any) 
             [pair(False, -5, "DatabaseUnavailable", words="Away.")],
             "1 pair waits for the database; tried again at 12:00:05 UTC (Away.)",
         ),
+        # Four slots, the rest behind them: an outage that fails fast.
+        (
+            [pair(True, 0.2, "JudgeUnreachable")] * 4
+            + [pair(False, 8, "JudgeUnreachable", failed_at=NOW, words="503.")] * 8,
+            "8 pairs wait for the judge; being asked again now (503.)",
+        ),
+        # The same, but nothing has failed for a while.
+        (
+            [pair(True, 0.2, "JudgeUnreachable")] * 4
+            + [pair(False, 8, "JudgeUnreachable", failed_at=NOW - timedelta(seconds=9))] * 8,
+            None,
+        ),
+        (
+            [pair(True, 9, "JudgeRateLimited", words="429.")],
+            "1 pair waits for the judge, being asked again now, after rate limiting (429.)",
+        ),
         (
             [pair(False, -5, "Unexpected", words="A bug.")],
             "1 pair waits for another attempt; tried again at 12:00:05 UTC (A bug.)",

@@ -191,3 +191,18 @@ async def test_what_cannot_be_retried_says_why(database: Database, project_id: P
     async with database.write() as db:
         with pytest.raises(Invalid, match="no failed pairs"):
             await pairs.create_retry(db, project_id, run.id)
+
+
+async def test_what_others_have_left_counts_every_run_under_way_save_ones_own(
+    database: Database, project_id: ProjectId
+) -> None:
+    mine = await run_over(database, project_id, 1)
+    other = await run_over(database, await make_project(database, "other"), 3)
+    over = await run_over(database, await make_project(database, "third"), 2)
+    [first, *_] = await target_ids(database, other)
+    async with database.write() as db:
+        await pairs.record(db, [new_score(other, first, metric=METRICS[0])])
+    await end(database, over, RunStatus.FAILED)
+    async with database.read() as db:
+        assert await pairs.left_in_others(db, mine.id) == 5
+        assert await pairs.left_in_others(db, other.id) == 2

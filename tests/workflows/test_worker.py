@@ -1,6 +1,7 @@
 """What a worker does besides judging."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -81,6 +82,24 @@ async def test_a_worker_is_known_while_it_serves_and_gone_afterwards(stack: Stac
     async with stack.database.read() as db:
         assert not (await workers.offered(db)).seen
     assert clock.now() > started
+
+
+async def test_a_worker_beats_so_that_its_sudden_end_is_noticed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.05)
+
+    async def last_seen() -> datetime:
+        async with stack.database.read() as db:
+            seen = await workers.last_seen(db)
+        assert seen is not None
+        return seen
+
+    async with worker.presence(stack.database, stack.judges):
+        first = await last_seen()
+        async with asyncio.timeout(5):
+            while await last_seen() == first:
+                await asyncio.sleep(0.02)
 
 
 async def test_a_worker_waits_for_a_temporal_that_is_not_up_yet() -> None:
