@@ -43,6 +43,7 @@ class JudgementStore(Protocol):
 class _Flight:
     task: asyncio.Task[Judgement[Any]]
     waiting: int = 0
+    answered: bool = False
     usage_taken: bool = False
 
 
@@ -51,7 +52,9 @@ class Flights:
     """Questions being asked right now in this process, by key.
 
     A flight belongs to nobody: it ends when it is answered or when the last one
-    who waits for it has gone, so whoever came first may be cancelled freely.
+    who waits for it has gone, so whoever came first may be cancelled freely. Once
+    there is an answer it goes on without anyone: that is paid for, and on its way
+    into the store.
     """
 
     _open: dict[str, _Flight] = field(default_factory=dict)
@@ -71,7 +74,7 @@ class Flights:
             raise error.having_spent(spent) from None
         finally:
             flight.waiting -= 1
-            if flight.waiting == 0 and not flight.task.done():
+            if flight.waiting == 0 and not flight.answered and not flight.task.done():
                 self._land(key, flight)
                 flight.task.cancel()
         # One asker's score pays for the call; to the others it was there already.
@@ -79,6 +82,10 @@ class Flights:
             return Judgement(judgement.answer, Usage(cached_calls=1))
         flight.usage_taken = True
         return judgement
+
+    def answered(self, key: str) -> None:
+        if key in self._open:
+            self._open[key].answered = True
 
     def _take_off(self, key: str, ask: Callable[[], Coroutine[Any, Any, Judgement[A]]]) -> _Flight:
         flight = _Flight(asyncio.create_task(ask()))
@@ -154,6 +161,7 @@ class RememberingJudge:
         if known is not None:
             return Judgement(known, Usage(cached_calls=1))
         judgement = await self._judge.ask(question)
+        self._flights.answered(key)
         usage = judgement.usage
         stored = StoredJudgement(
             model=self.model,

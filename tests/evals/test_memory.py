@@ -150,6 +150,35 @@ async def test_a_call_nobody_waits_for_any_more_is_given_up_and_can_be_asked_aga
     assert len(judge.questions) == 2
 
 
+class SlowShelf(Shelf):
+    """A store that is away until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+
+    async def put(self, key: str, judgement: StoredJudgement) -> None:
+        await self.opened.wait()
+        await super().put(key, judgement)
+
+
+async def test_an_answer_on_its_way_into_the_store_is_given_up_by_nobody() -> None:
+    judge, shelf, flights = ScriptedJudge({"task": ANSWER}), SlowShelf(), Flights()
+    memory = remembering(judge, shelf, flights)
+    first = asyncio.create_task(memory.ask(question()))
+    await settled()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    again = asyncio.create_task(memory.ask(question()))
+    await settled()
+    shelf.opened.set()
+    async with asyncio.timeout(1):
+        assert await again == Judgement(ANSWER, ONE_CALL)
+    assert len(judge.questions) == 1
+    assert shelf.kept
+
+
 @pytest.mark.parametrize(
     "error",
     [JudgeBusy("later", provider="test", retry_after=3), JudgeFailed("never", provider="test")],
