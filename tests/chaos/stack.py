@@ -86,7 +86,10 @@ class Stack:
         if name.startswith("worker"):
             self.lost += await self._open_questions()
 
-    def thaw(self, name: str) -> None:
+    async def thaw(self, name: str) -> None:
+        """A worker does not know yet that others have its pairs: it may ask what they ask."""
+        if name.startswith("worker"):
+            self.lost += await self._open_questions()
         self.processes[name].send_signal(signal.SIGCONT)
 
     async def stop(self, name: str) -> int:

@@ -23,9 +23,13 @@ async def under_load(stack: Stack, workers: int) -> tuple[Json, Targets]:
     await stack.control(latency=1, spread=0.5, malformed=0.3)
     targets = await stack.store_traces(300)
     run = await stack.post_run(targets)
-    await stack.asked(200)
+    await until(lambda: has_scores(stack, run))
     await stack.kill(f"worker-{workers}")
     return run, targets
+
+
+async def has_scores(stack: Stack, run: Json) -> bool:
+    return (await store.scores(stack.database, run["id"])).total() > 0
 
 
 async def nothing_is_asked(stack: Stack, workers: int) -> None:

@@ -33,7 +33,7 @@ async def test_a_run_goes_on_when_temporal_answers_again(stack: Stack) -> None:
     await stack.asked(30)
     await stack.freeze("temporal")
     await nothing_is_half_written(stack, targets, run, 60)
-    stack.thaw("temporal")
+    await stack.thaw("temporal")
     await audit(stack, run, targets)
 
 
@@ -52,7 +52,8 @@ async def nothing_is_half_written(
         assert refused.status_code == 503, refused.text
         asked_at = time.monotonic()
         assert (await stack.get_run(run))["status"] == "RUNNING"
-        assert time.monotonic() - asked_at < 2.5
+        # Two seconds by themselves, and room for a machine that does much else.
+        assert time.monotonic() - asked_at < 5
         assert await store.run_ids(stack.database) == known
         if time.monotonic() > back_at:
             return

@@ -55,7 +55,7 @@ async def test_a_worker_that_everybody_took_for_dead_may_go_on(stack: Stack) -> 
     await stack.asked(100)
     await stack.freeze("worker-2")
     await asyncio.sleep(15)
-    stack.thaw("worker-2")
+    await stack.thaw("worker-2")
     await audit(stack, run, targets)
 
 

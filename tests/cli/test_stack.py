@@ -153,7 +153,7 @@ async def test_a_second_ctrl_c_ends_even_children_that_would_take_long(
         "print('here', flush=True); time.sleep(600)"
     )
     stubborn = Role("The worker", "worker-1", [sys.executable, "-c", code], grace=600)
-    monkeypatch.setattr(embedded, "_worker_role", lambda *_: stubborn)
+    monkeypatch.setattr(embedded, "worker_role", lambda *_: stubborn)
 
     async def start(self: Stack) -> None:
         worker = self.children[0]
