@@ -29,6 +29,7 @@ from api.routes import (
     trace_scores,
     traces,
 )
+from api.rows import RunRows
 from core import migrations, temporal
 from core.batching import Batcher
 from core.clockwork import Clockwork
@@ -153,6 +154,7 @@ async def _stack(settings: Settings, database: Database, counters: Counters) -> 
         settings=settings,
         database=database,
         runs=EvalRuns(client, task_queue=settings.task_queue),
+        rows=RunRows(database),
         counters=counters,
         ingest=Batcher(store, most=50),
         recent_access=RecentAccess(settings.key_cache_seconds),

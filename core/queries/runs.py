@@ -1,11 +1,11 @@
 """Run rows: what was asked for, and how it ended."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
 from sqlmodel import col
 
 from core import clock, dialect
@@ -70,6 +70,15 @@ async def find(db: Reader, project_id: ProjectId, run_id: UUID) -> EvalRun | Non
         select(EvalRun).where(col(EvalRun.project_id) == project_id, col(EvalRun.id) == run_id)
     )
     return found.scalar_one_or_none()
+
+
+async def find_each(
+    db: Reader, asked: Collection[tuple[ProjectId, UUID]]
+) -> dict[tuple[ProjectId, UUID], EvalRun]:
+    """Those that there are, of several projects at once; each run stays in its project."""
+    place = tuple_(col(EvalRun.project_id), col(EvalRun.id))
+    rows = await db.scalars(select(EvalRun).where(place.in_(asked)))
+    return {(ProjectId(row.project_id), row.id): row for row in rows}
 
 
 async def get(
