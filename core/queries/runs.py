@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlmodel import col
 
 from core import clock, dialect
@@ -76,9 +76,11 @@ async def find_each(
     db: Reader, asked: Collection[tuple[ProjectId, UUID]]
 ) -> dict[tuple[ProjectId, UUID], EvalRun]:
     """Those that there are, of several projects at once; each run stays in its project."""
-    place = tuple_(col(EvalRun.project_id), col(EvalRun.id))
-    rows = await db.scalars(select(EvalRun).where(place.in_(asked)))
-    return {(ProjectId(row.project_id), row.id): row for row in rows}
+    of_theirs = dialect.checked(col(EvalRun.project_id)).in_({project for project, _ in asked})
+    by_id = col(EvalRun.id).in_({run for _, run in asked})
+    rows = await db.scalars(select(EvalRun).where(of_theirs, by_id))
+    named = ((ProjectId(row.project_id), row.id, row) for row in rows)
+    return {(project, run): row for project, run, row in named if (project, run) in asked}
 
 
 async def get(
