@@ -31,6 +31,7 @@ from api.routes import (
     trace_scores,
     traces,
 )
+from api.rows import RunRows
 from core import temporal
 from core.batching import Batcher
 from core.clockwork import Clockwork
@@ -157,6 +158,7 @@ async def _stack(settings: Settings, database: Database, counters: Counters) -> 
             task_queue=settings.task_queue,
             pairs_of_others=Waiting(database).pairs_of_others,
         ),
+        rows=RunRows(database),
         counters=counters,
         ingest=Batcher(store, most=50),
         authenticator=Authenticator(database),

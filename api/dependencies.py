@@ -10,6 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from api import auth
 from api.counters import Counters
 from api.limits import RateLimit
+from api.rows import RunRows
 from core.batching import Batcher
 from core.clockwork import Clockwork
 from core.database import Database
@@ -29,6 +30,7 @@ class Stack:
     settings: Settings
     database: Database
     runs: EvalRuns
+    rows: RunRows
     counters: Counters
     ingest: Batcher[Incoming, None]
     authenticator: auth.Authenticator

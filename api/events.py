@@ -9,7 +9,6 @@ from api import progress
 from api.dependencies import Stack
 from api.models.runs import EvalRunBody
 from core.ids import ProjectId
-from core.queries import runs
 from core.tables import EvalRun
 
 _BETWEEN_EVENTS = 0.2
@@ -39,8 +38,7 @@ async def of_run(stack: Stack, row: EvalRun, *, last_seen: str | None) -> AsyncI
             yield ": still here\n\n"
             spoke = time.monotonic()
         await asyncio.sleep(_BETWEEN_EVENTS)
-        async with stack.database.read() as db:
-            newest = await runs.find(db, ProjectId(row.project_id), row.id)
+        newest = await stack.rows.find(ProjectId(row.project_id), row.id)
     yield _event("done", body.model_dump_json(), "done")
 
 

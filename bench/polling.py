@@ -61,7 +61,6 @@ async def client(port: int, content: bytes, every: float, answers: Answers) -> N
 
 
 async def spell(stack: Stack, spells: Spells, seconds: float) -> None:
-    await asyncio.sleep(SETTLING_SECONDS)
     before, began = await calls(stack), time.perf_counter()
     await asyncio.sleep(seconds)
     spells.calls += await calls(stack) - before
@@ -76,7 +75,9 @@ async def measure(stack: Stack, options: argparse.Namespace) -> Figures:
     content = request("GET", f"{RUNS}/{run['id']}", KEY)
     await asyncio.sleep(WARM_SECONDS)
     for _ in range(options.rounds):
+        await asyncio.sleep(SETTLING_SECONDS)
         await spell(stack, figures.alone, options.seconds)
+        answered = len(figures.answers.times_ms)
         clients = [
             asyncio.create_task(client(stack.port, content, options.every, figures.answers))
             for _ in range(options.clients)
@@ -84,6 +85,9 @@ async def measure(stack: Stack, options: argparse.Namespace) -> Figures:
         # What the machine takes for an answer that asks nobody.
         health = client(stack.port, request("GET", "/health", {}), 0.2, figures.nothing)
         clients.append(asyncio.create_task(health))
+        await asyncio.sleep(SETTLING_SECONDS)
+        # Fifty clients that come at the same moment are not what this is about.
+        del figures.answers.times_ms[answered:]
         await spell(stack, figures.polled, options.seconds)
         for one in clients:
             one.cancel()

@@ -189,8 +189,7 @@ class RunRoutes:
 
     async def _find(self, stack: Stack, project: ProjectId, run_id: UUID) -> EvalRun:
         """Raises NotFound, also for a run over the other kind of target."""
-        async with stack.database.read() as db:
-            return await runs.get(db, project, run_id, self._target_type)
+        return await stack.rows.get(project, run_id, self._target_type)
 
 
 _EVENT_STREAM: dict[int | str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """Run rows: what was asked for, and how it ended."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -70,6 +70,17 @@ async def find(db: Reader, project_id: ProjectId, run_id: UUID) -> EvalRun | Non
         select(EvalRun).where(col(EvalRun.project_id) == project_id, col(EvalRun.id) == run_id)
     )
     return found.scalar_one_or_none()
+
+
+async def find_each(
+    db: Reader, asked: Collection[tuple[ProjectId, UUID]]
+) -> dict[tuple[ProjectId, UUID], EvalRun]:
+    """Those that there are, of several projects at once; each run stays in its project."""
+    of_theirs = dialect.checked(col(EvalRun.project_id)).in_({project for project, _ in asked})
+    by_id = col(EvalRun.id).in_({run for _, run in asked})
+    rows = await db.scalars(select(EvalRun).where(of_theirs, by_id))
+    named = ((ProjectId(row.project_id), row.id, row) for row in rows)
+    return {(project, run): row for project, run, row in named if (project, run) in asked}
 
 
 async def get(
