@@ -218,7 +218,8 @@ def cell(score: Json) -> str:
 def key_table(rows: Iterable[ApiKey], projects: Mapping[UUID, str | None]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("id", "name", "begins", "scope", "project", "made", "state"):
-        table.add_column(heading, overflow="fold")
+        # An id is copied from here into a command: never broken, however narrow the window.
+        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
     for row in rows:
         project = projects[row.project_id] if row.project_id else None
         table.add_row(

@@ -23,7 +23,9 @@ def test_a_key_is_made_shown_once_listed_and_revoked(stack: Settings, api: httpx
     assert "write" in row
     assert "until 20" in row
 
-    assert assay(stack, "keys", "revoke", row.split()[0]).returncode == 0
+    narrow = assay(stack | {"COLUMNS": "80"}, "keys", "list").stdout
+    id = next(line for line in narrow.splitlines() if "robot" in line).split()[0]
+    assert assay(stack, "keys", "revoke", id).returncode == 0
     assert httpx.get(f"{api.base_url}/traces", headers=headers).status_code == 401
     assert "revoked" in assay(stack, "keys", "list").stdout
 
