@@ -1,4 +1,4 @@
-"""A store with many traces and three scores of each, written by bulk statements."""
+"""A store with many traces, three scores of each, two of each of their sessions; in bulk."""
 
 import random
 from collections.abc import Iterator
@@ -11,10 +11,12 @@ from sqlmodel import col
 
 from core.database import Database
 from core.ids import ProjectId, RunStatus, ScoreSource, ScoreStatus, ScoreType, TargetType
-from core.tables import EvalRun, metadata
+from core.tables import EvalRun, Score, metadata
 
 SPAN_OF_TIME = timedelta(days=365)
 LAST = datetime(2026, 10, 1, tzinfo=UTC)
+TRACES_A_SESSION = 5
+SESSION_METRICS = ("agent_reliability", "agent_consistency")
 METRICS = ("task_completion", "tool_correctness", "step_efficiency")
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-haiku-4-5", None)
 A_STATEMENT = 10_000
@@ -29,6 +31,15 @@ async def find(database: Database) -> UUID | None:
         return await db.scalar(select(col(EvalRun.id)).where(col(EvalRun.created_at) == LAST))
 
 
+async def trace_of(database: Database, run_id: UUID) -> UUID:
+    """A trace that the run has judged."""
+    async with database.read() as db:
+        found = await db.execute(
+            select(col(Score.target_id)).where(col(Score.eval_run_id) == run_id).limit(1)
+        )
+    return UUID(found.scalar_one())
+
+
 async def fill(database: Database, project_id: ProjectId, traces: int) -> UUID:
     """Returns a run that a hundredth of the scores belong to."""
     chance = random.Random(traces)
@@ -39,6 +50,8 @@ async def fill(database: Database, project_id: ProjectId, traces: int) -> UUID:
         numbers = range(first, min(first + A_STATEMENT, traces))
         rows = [_trace(project_id, number, traces, chance) for number in numbers]
         scores = [score for row in rows for score in _scores(row, run_id, chance)]
+        of_sessions = rows[::TRACES_A_SESSION]
+        scores += [score for row in of_sessions for score in _session_scores(row, chance)]
         async with database.write() as db:
             await db.execute(metadata.tables["trace"].insert(), rows)
             await db.execute(metadata.tables["span"].insert(), [_span(row, chance) for row in rows])
@@ -94,7 +107,7 @@ def _trace(project_id: ProjectId, number: int, of: int, chance: random.Random) -
         "status": "ERROR" if chance.random() < 0.05 else "COMPLETED",
         "started_at": started_at,
         "ended_at": started_at + timedelta(milliseconds=latency),
-        "session_id": f"session-{number // 5}",
+        "session_id": f"session-{number // TRACES_A_SESSION}",
         "user_id": f"user-{chance.randrange(USERS)}",
         "environment": chance.choice(("production", "staging")),
         "release": None,
@@ -133,26 +146,41 @@ def _span(trace: Row, chance: random.Random) -> Row:
 def _scores(trace: Row, run_id: UUID, chance: random.Random) -> Iterator[Row]:
     of_run = trace["id"].int % 100 == 0
     for metric in METRICS:
-        number = round(chance.betavariate(5, 2), 2)
-        failed = chance.random() < 0.02
-        made_at = trace["started_at"] + timedelta(hours=1)
-        yield {
-            "id": UUID(int=chance.getrandbits(128)),
-            "project_id": trace["project_id"],
+        yield _score(trace, metric, chance) | {
             "target_type": TargetType.TRACE,
             "target_id": str(trace["id"]),
-            "name": metric,
-            "status": ScoreStatus.FAILED if failed else ScoreStatus.SUCCESS,
-            "source": ScoreSource.AUTOMATED,
-            "data_type": ScoreType.NUMERIC,
-            "value": None if failed else str(number),
-            "number": None if failed else number,
-            "reason": "The answer says what was asked and the tools were called for it.",
             "environment": trace["environment"],
             "eval_run_id": run_id if of_run else None,
-            **dict.fromkeys(("judge_calls", "cached_calls"), 0),
-            **dict.fromkeys(("prompt_tokens", "completion_tokens"), 0),
-            "metadata": {"threshold": 0.5, "success": number >= 0.5},
-            "created_at": made_at,
-            "updated_at": made_at,
         }
+
+
+def _session_scores(trace: Row, chance: random.Random) -> Iterator[Row]:
+    for metric in SESSION_METRICS:
+        yield _score(trace, metric, chance) | {
+            "target_type": TargetType.SESSION,
+            "target_id": trace["session_id"],
+            "environment": None,
+            "eval_run_id": None,
+        }
+
+
+def _score(trace: Row, metric: str, chance: random.Random) -> Row:
+    number = round(chance.betavariate(5, 2), 2)
+    failed = chance.random() < 0.02
+    made_at = trace["started_at"] + timedelta(hours=1)
+    return {
+        "id": UUID(int=chance.getrandbits(128)),
+        "project_id": trace["project_id"],
+        "name": metric,
+        "status": ScoreStatus.FAILED if failed else ScoreStatus.SUCCESS,
+        "source": ScoreSource.AUTOMATED,
+        "data_type": ScoreType.NUMERIC,
+        "value": None if failed else str(number),
+        "number": None if failed else number,
+        "reason": "The answer says what was asked and the tools were called for it.",
+        **dict.fromkeys(("judge_calls", "cached_calls"), 0),
+        **dict.fromkeys(("prompt_tokens", "completion_tokens"), 0),
+        "metadata": {"threshold": 0.5, "success": number >= 0.5},
+        "created_at": made_at,
+        "updated_at": made_at,
+    }

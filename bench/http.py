@@ -33,6 +33,7 @@ from core.ids import ProjectId, RunId, TargetType
 from core.jsonlines import JsonLines
 from core.queries import projects, runs, targets
 from core.queries.runs import NewRun
+from core.queries.trace_figures import TraceFigure
 
 SIDE = {"X-API-Key": API_KEY}
 JSON = SIDE | {"Content-Type": "application/json"}
@@ -118,49 +119,63 @@ async def ingest(port: int, bodies: list[dict[str, Any]]) -> Answers:
     return answers
 
 
-def lists(run_id: UUID) -> dict[str, str]:
-    """Every first page and every filter that an index serves."""
-    scores, month = (
-        "/evaluations/trace-scores",
-        {"date_from": MONTH["from"], "date_to": MONTH["to"]},
-    )
+def lists(run_id: UUID, trace_id: UUID) -> dict[str, str]:
+    """Every first page and every filter that an index serves, alone and with others."""
+    evaluations, month = "/evaluations", {"date_from": MONTH["from"], "date_to": MONTH["to"]}
+    scores, of_sessions = f"{evaluations}/trace-scores", f"{evaluations}/session-scores"
+    comparison = f"{evaluations}/analytics/session-scores/comparison"
+    history = f"{evaluations}/analytics/session-scores/history/session-7"
     started = {"started_after": MONTH["from"], "started_before": MONTH["to"]}
+    completion, reliability = {"name": "task_completion"}, {"name": "agent_reliability"}
+    user, session = {"user_id": "user-7"}, {"session_id": "session-7"}
+    of_metric = {"metric_name": "agent_reliability"}
     queries: list[tuple[str, Mapping[str, object]]] = [
         ("/traces", {}),
         ("/traces", {"sort_order": "asc"}),
         ("/traces", started),
-        ("/traces", {"session_id": "session-7"}),
-        ("/traces", {"user_id": "user-7"}),
-        ("/traces", {"tags": "team-7"}),
-        ("/traces", {"tags": "build-7"}),
+        *(("/traces", started | one) for one in ({"status": "ERROR"}, {"name": "booking"})),
+        *(("/traces", session | more) for more in ({}, user, started)),
+        *(("/traces", user | more) for more in ({}, started, {"sort_by": "latency"})),
+        *(("/traces", {"tags": tag}) for tag in ("team-7", "build-7")),
+        *(("/traces", started | {"tags": tag}) for tag in ("team-7", "build-7")),
         ("/traces/users", {}),
-        (scores, {}),
-        (scores, month),
-        (scores, {"name": "task_completion"}),
-        (scores, {"name": "task_completion", **month}),
-        (scores, {"eval_run_id": run_id}),
-        ("/evaluations/trace-runs", {}),
+        ("/sessions", {}),
+        ("/sessions", {"sort_order": "asc"}),
+        *(("/sessions", one) for one in (user, {"has_error": "true"}, {"has_error": "false"})),
+        *(("/sessions", {"tags": tag}) for tag in ("team-7", "build-7")),
+        ("/sessions/session-7", {}),
+        *((scores, one) for one in ({}, month, {"trace_id": trace_id}, {"eval_run_id": run_id})),
+        *((scores, completion | more) for more in ({}, month, {"trace_id": trace_id})),
+        *((scores, one) for one in ({"status": "FAILED"}, {"environment": "staging"})),
+        (f"{scores}/{trace_id}", {}),
+        *((of_sessions, one) for one in ({}, month, session, reliability, reliability | month)),
+        (f"{of_sessions}/session-7", {}),
+        *((comparison, of_metric | more) for more in ({}, {"sort_order": "desc"})),
+        (history, {}),
+        *((f"{evaluations}/{runs}", {}) for runs in ("trace-runs", "session-runs")),
+        (f"{evaluations}/trace-runs", {"status": "COMPLETED"}),
+        (f"{evaluations}/monitors", {}),
     ]
     return {_label(path, query): f"{path}?{urlencode(query)}" for path, query in queries}
 
 
 def figures() -> dict[str, str]:
-    scores, month = (
-        "/evaluations/analytics/trace-scores",
-        {"date_from": MONTH["from"], "date_to": MONTH["to"]},
-    )
+    """All of them, over a month."""
+    month = {"date_from": MONTH["from"], "date_to": MONTH["to"]}
     started = {"started_after": MONTH["from"], "started_before": MONTH["to"]}
-    metric = {"metric_name": "task_completion"}
     queries: list[tuple[str, Mapping[str, object]]] = [
-        *(
-            ("/traces/analytics", {"metric": name, "granularity": "day"})
-            for name in ("latency", "tokens", "models")
-        ),
-        (f"{scores}/summary", {}),
-        (f"{scores}/trend", {}),
-        (f"{scores}/trend", metric | {"granularity": "hour"}),
-        (f"{scores}/distribution", metric),
+        *(("/traces/analytics", {"metric": name}) for name in TraceFigure),
+        ("/traces/analytics", {"metric": "latency", "granularity": "hour"}),
+        ("/sessions/analytics", {}),
     ]
+    for noun, name in (("trace", "task_completion"), ("session", "agent_reliability")):
+        scores, metric = f"/evaluations/analytics/{noun}-scores", {"metric_name": name}
+        queries += [
+            (f"{scores}/summary", {}),
+            (f"{scores}/trend", {}),
+            (f"{scores}/trend", metric | {"granularity": "hour"}),
+            (f"{scores}/distribution", metric),
+        ]
     return {
         _label(
             path, query
@@ -170,8 +185,11 @@ def figures() -> dict[str, str]:
 
 
 def _label(path: str, query: Mapping[str, object]) -> str:
-    shown = {name: "…" if name == "eval_run_id" else value for name, value in query.items()}
-    return path + "".join(f" {name}={str(value)[:16]}" for name, value in shown.items())
+    shown = {name: "…" if isinstance(value, UUID) else value for name, value in query.items()}
+    named = "/".join(
+        "…" if len(part) == len(str(UUID(int=0))) else part for part in path.split("/")
+    )
+    return named + "".join(f" {name}={str(value)[:16]}" for name, value in shown.items())
 
 
 async def read(port: int, paths: Mapping[str, str]) -> dict[str, Answers]:
@@ -235,9 +253,10 @@ async def measure_reading(port: int, database_url: str, options: argparse.Namesp
             database, project_id, options.traces
         )
         show("The store", {"filled in": f"{time.perf_counter() - began:.0f} s"})
-        for title, paths in (("Lists", lists(run_id)), ("A month in figures", figures())):
+        pages = lists(run_id, await filled_store.trace_of(database, run_id))
+        for title, paths in (("Lists", pages), ("A month in figures", figures())):
             found = await read(port, paths)
-            store = f"{options.traces} traces, {3 * options.traces} scores"
+            store = f"{options.traces} traces, {3 * options.traces} scores of traces"
             rows = {label: _times(answers) for label, answers in found.items()}
             show(f"{title}, {store}", rows)
         seconds = await resolve(database, project_id, options.traces)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlmodel import col
 
 from core import dialect
@@ -107,6 +107,17 @@ class _TraceFields(_Filters):
     def where(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
         """Predicates on `Trace`, the project's first."""
         return [col(Trace.project_id) == project_id, *self.predicates(project_id)]
+
+    def looked_up(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
+        """The same, with tags looked up trace by trace: less work where many carry them."""
+        if not self.tags:
+            return self.where(project_id)
+        tagged = exists().where(
+            col(TraceTag.project_id) == project_id,
+            col(TraceTag.trace_id) == col(Trace.id),
+            col(TraceTag.tag).in_(self.tags),
+        )
+        return [*self.model_copy(update={"tags": None}).where(project_id), tagged]
 
 
 class TraceFilters(_TraceFields):

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import ColumnElement, Text, func, select, type_coerce
+from sqlalchemy import ColumnElement, Text, exists, func, select, type_coerce
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from core import dialect
@@ -127,10 +128,7 @@ class SessionListFilters(_SessionFields):
         return self
 
     def where(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
-        found = super().where(project_id)
-        if self.query:
-            found.append(dialect.contains(type_coerce(col(Trace.session_id), Text), self.query))
-        return found
+        return super().where(project_id) + self._named()
 
     def having(self) -> list[ColumnElement[bool]]:
         found = super().having()
@@ -140,3 +138,38 @@ class SessionListFilters(_SessionFields):
         if self.started_before is not None:
             found.append(began < self.started_before)
         return found
+
+    def looked_up(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
+        """All that is asked, of the session each row of `Trace` is of: nothing is grouped."""
+        other = aliased(Trace)
+        same = exists().where(
+            col(other.project_id) == project_id,
+            col(other.session_id) == col(Trace.session_id),
+        )
+        found = [col(Trace.project_id) == project_id, col(Trace.session_id).is_not(None)]
+        found += self._named()
+        if self.user_id is not None:
+            found.append(same.where(col(other.user_id) == self.user_id))
+        if self.tags:
+            found.append(
+                same.where(
+                    col(TraceTag.project_id) == project_id,
+                    col(TraceTag.trace_id) == col(other.id),
+                    col(TraceTag.tag).in_(self.tags),
+                )
+            )
+        if self.has_error is not None:
+            failed = same.where(col(other.status) == TraceStatus.ERROR)
+            found.append(failed if self.has_error else ~failed)
+        if self.started_after is not None:
+            # The second follows from the first, and lets an index begin there.
+            found.append(~same.where(col(other.started_at) < self.started_after))
+            found.append(col(Trace.started_at) >= self.started_after)
+        if self.started_before is not None:
+            found.append(same.where(col(other.started_at) < self.started_before))
+        return found
+
+    def _named(self) -> list[ColumnElement[bool]]:
+        if not self.query:
+            return []
+        return [dialect.contains(type_coerce(col(Trace.session_id), Text), self.query)]

@@ -264,6 +264,12 @@ class Score(SQLModel, table=True):
             "ix_score_name",
             *("project_id", "target_type", "name", "created_at", "id", "status", "number"),
         ),
+        Index(
+            "ix_score_of_session",
+            *("project_id", "name", "status", "number", "target_id", "created_at", "id"),
+            sqlite_where=text("target_type = 'SESSION'"),
+            postgresql_where=text("target_type = 'SESSION'"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)

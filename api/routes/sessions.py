@@ -14,7 +14,7 @@ from api.models.sessions import SessionBucket, SessionDetail, SessionsDeleted, S
 from api.requests import JsonRoute
 from core.filters import Moment
 from core.queries import sessions
-from core.queries.sessions import SortKey
+from core.queries.session_order import SortKey
 from core.session_filters import SessionListFilters
 from core.text import PlainText
 

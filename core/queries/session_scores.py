@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, select
+from sqlalchemy import ColumnElement, Row, Select, delete, distinct, exists, func, literal, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from core.database import Reader, Writer
+from core.dialect import Choice
 from core.errors import NotFound
 from core.ids import ProjectId, ScoreSource, ScoreStatus, TargetType
 from core.paging import Page
+from core.queries import totals
 from core.tables import Score
 
 
@@ -93,38 +96,59 @@ async def history(
 async def comparison(
     db: Reader, project_id: ProjectId, metric: str, page: Page, *, descending: bool
 ) -> tuple[Sequence[Row[Any]], int]:
-    """Each session's newest successful score by the metric, in the order of the scores."""
-    ranked = (
-        select(
-            col(Score.target_id),
-            col(Score.number),
-            col(Score.eval_run_id),
-            col(Score.created_at),
-            func.row_number()
-            .over(
-                partition_by=col(Score.target_id),
-                order_by=(col(Score.created_at).desc(), col(Score.id).desc()),
-            )
-            .label("age"),
-        )
-        .where(
-            *_of_sessions(project_id),
-            col(Score.name) == metric,
-            col(Score.status) == ScoreStatus.SUCCESS,
-        )
-        .subquery()
-    )
-    newest = ranked.c.age == 1
-    total = await db.scalar(select(func.count()).select_from(ranked).where(newest))
-    by = ranked.c.number.desc() if descending else ranked.c.number.asc()
+    """Each session's newest successful score by the metric, in the order of the scores.
+
+    Those without a number come last. An index has the numbers in order, so that a
+    page is read without ranking what is behind it.
+    """
+    newest = _newest_successes(project_id, metric)
+    number, target = col(Score.number), col(Score.target_id)
+    numbered = newest.where(number.is_not(None))
+    sessions = select(func.count(distinct(target))).where(*_successes(project_id, metric))
+    total = await totals.count(db, sessions)
     rows = await db.execute(
-        select(ranked)
-        .where(newest)
-        .order_by(by.nulls_last(), ranked.c.target_id)
+        numbered.order_by(number.desc() if descending else number.asc(), target)
         .limit(page.limit)
         .offset(page.offset)
     )
-    return rows.all(), total or 0
+    found: list[Row[Any]] = list(rows)
+    if len(found) < page.limit and page.offset + len(found) < total:
+        before = await db.scalar(select(func.count()).select_from(numbered.subquery())) or 0
+        rows = await db.execute(
+            newest.where(number.is_(None))
+            .order_by(target)
+            .limit(page.limit - len(found))
+            .offset(max(0, page.offset - before))
+        )
+        found += rows
+    return found, total
+
+
+def _newest_successes(project_id: ProjectId, metric: str) -> Select[*tuple[Any, ...]]:
+    later = aliased(Score)
+    made_at = col(Score.created_at)
+    is_followed = exists().where(
+        col(later.project_id) == project_id,
+        col(later.target_type) == TargetType.SESSION,
+        col(later.target_id) == col(Score.target_id),
+        col(later.name) == metric,
+        col(later.status) == ScoreStatus.SUCCESS,
+        col(later.created_at) >= made_at,
+        (col(later.created_at) > made_at) | (col(later.id) > col(Score.id)),
+    )
+    return select(
+        col(Score.target_id), col(Score.number), col(Score.eval_run_id), col(Score.created_at)
+    ).where(*_successes(project_id, metric), ~is_followed)
+
+
+def _successes(project_id: ProjectId, metric: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(Score.project_id) == project_id,
+        # Written out: a partial index serves a query only if the query's text has its condition.
+        col(Score.target_type) == literal(TargetType.SESSION, Choice(TargetType), True),
+        col(Score.name) == metric,
+        col(Score.status) == ScoreStatus.SUCCESS,
+    )
 
 
 def _of_sessions(project_id: ProjectId) -> tuple[ColumnElement[bool], ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -15,18 +14,12 @@ from core.dialect import UtcDateTime
 from core.errors import NotFound
 from core.ids import ProjectId, TargetType
 from core.paging import Page
-from core.queries import traces
+from core.queries import session_order, traces
+from core.queries.session_order import SortKey
 from core.session_filters import SessionFilters, SessionListFilters, errors
 from core.tables import Score, Trace, TraceTag
 
 _IDS_A_STATEMENT = 5_000
-
-
-class SortKey(StrEnum):
-    RECENT = "recent"
-    TRACE_COUNT = "trace_count"
-    LATENCY = "latency"
-    COST = "cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,42 +105,15 @@ async def page(
     page: Page,
     order: tuple[SortKey, bool],
 ) -> tuple[list[Stored], int]:
-    """`order`: by what, and whether the largest comes first. And how many there are in all.
-
-    Which sessions to show is found first, by an index alone where the order and the
-    filters allow it; only those few are summed up.
-    """
-    sort_by, descending = order
-    by: ColumnElement[Any] = _SORTED_BY[sort_by].label("place")
-    matching = (
-        select(col(Trace.session_id), by)
-        .where(*filters.where(project_id))
-        .group_by(col(Trace.session_id))
-        .having(*filters.having())
-    )
-    counted = matching.with_only_columns(col(Trace.session_id)).subquery()
-    total = await db.scalar(select(func.count()).select_from(counted))
-    tie = col(Trace.session_id)
-    places = (
-        (by.desc().nulls_last(), tie.desc()) if descending else (by.asc().nulls_last(), tie.asc())
-    )
-    found = await db.execute(matching.order_by(*places).limit(page.limit).offset(page.offset))
-    ids = [row.session_id for row in found]
+    """In `order`, and how many there are in all. Only those on the page are summed up."""
+    ids, total = await session_order.page_of_ids(db, project_id, filters, page, order)
     rows = await db.execute(
         select(*_SUMS)
         .where(col(Trace.project_id) == project_id, col(Trace.session_id).in_(ids))
         .group_by(col(Trace.session_id))
     )
     sums = {row.session_id: row for row in rows}
-    return await _completed(db, project_id, [sums[id] for id in ids]), total or 0
-
-
-_SORTED_BY: Any = {
-    SortKey.RECENT: func.max(col(Trace.started_at)),
-    SortKey.TRACE_COUNT: func.count(),
-    SortKey.LATENCY: func.sum(col(Trace.latency_ms)),
-    SortKey.COST: func.sum(col(Trace.total_cost)),
-}
+    return await _completed(db, project_id, [sums[id] for id in ids]), total
 
 
 async def get(

@@ -114,6 +114,8 @@ async def page(
     """Without content: `metadata`, `input` and `output` stay unread."""
     where = filters.where(project_id)
     total = await totals.count(db, select(func.count()).select_from(Trace).where(*where))
+    if total >= totals.LARGE and listing.sort_by is SortKey.STARTED_AT:
+        where = filters.looked_up(project_id)
     rows = await db.execute(
         select(*_HEAD)
         .where(*where)

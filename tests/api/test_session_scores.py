@@ -112,7 +112,11 @@ async def test_a_comparison_has_the_latest_success_of_each_session_worst_first(
 
     assert await compared() == [("b", 0.5), ("a", 0.9), ("c", None)]
     assert await compared(sort_order="desc") == [("a", 0.9), ("b", 0.5), ("c", None)]
-    assert await compared(limit=1, offset=1) == [("a", 0.9)]
+    everyone = [("b", 0.5), ("a", 0.9), ("c", None)]
+    for limit in (1, 2):
+        for offset in range(4):
+            part = everyone[offset : offset + limit]
+            assert await compared(limit=limit, offset=offset) == part, (limit, offset)
     answer = await service.client.get(f"{ANALYTICS}/comparison", params={"metric_name": metric})
     assert answer.json()["items"][1]["eval_run_id"] == run
     assert answer.json()["limit"] == 20

@@ -1,3 +1,5 @@
+import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,13 +9,14 @@ from sqlmodel import col, select
 from core.database import Database
 from core.errors import NotFound
 from core.ids import ProjectId, TargetType
+from core.ingestion import TraceBody
 from core.paging import Page
-from core.queries import pairs, runs, sessions
-from core.queries.sessions import SortKey
+from core.queries import pairs, runs, sessions, totals, traces
+from core.queries.session_order import SortKey
 from core.session_filters import SessionListFilters
 from core.tables import Score, Span, Trace, TraceTag
 from tests.conftest import make_project
-from tests.factories import new_run, new_score, span_body, store_traces
+from tests.factories import START, new_run, new_score, span_body, store_traces, trace_body
 
 
 async def listed(
@@ -41,14 +44,14 @@ async def test_a_session_sums_up_its_traces(database: Database, project_id: Proj
     await store_traces(database, project_id, 1, session_id="s", status="ERROR")
     await store_traces(database, await make_project(database, "other"), 1, session_id="s")
     async with database.read() as db:
-        stored, traces = await sessions.get(db, project_id, "s", limit=4)
+        stored, oldest = await sessions.get(db, project_id, "s", limit=4)
     row = stored.row
     assert (row.trace_count, row.error_count, row.total_span_count) == (6, 1, 3)
     assert (row.total_tokens, row.total_cost, row.total_latency_ms) == (14, 1.0, 14_000)
     assert (row.last_trace_at - row.first_trace_at).total_seconds() == 2
     assert (stored.user_id, stored.tags) == ("grace", ["a", "b", "c"])
-    assert len(traces) == 4
-    assert [t.row.started_at for t in traces] == sorted(t.row.started_at for t in traces)
+    assert len(oldest) == 4
+    assert [t.row.started_at for t in oldest] == sorted(t.row.started_at for t in oldest)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +88,49 @@ async def test_a_list_shows_what_its_filters_ask_for(
     assert await listed(database, project_id, has_error=True) == (["100x Ada"], 1)
     assert (await listed(database, project_id, started_after="2030-01-01"))[1] == 0
     assert (await listed(database, project_id, started_before="2030-01-01"))[1] == 2
+
+
+async def test_many_sessions_are_found_in_the_same_order_without_grouping_them(
+    database: Database, project_id: ProjectId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(7)
+    bodies = [
+        trace_body(
+            # Few moments and few sessions: many traces of a session share their start.
+            started_at=(START + timedelta(seconds=at // 6)).isoformat(),
+            session_id=chance.choice([None, *(f"s{n}" for n in range(15))]),
+            user_id=chance.choice([None, "ada", "grace"]),
+            status="ERROR" if at % 9 == 0 else "COMPLETED",
+            tags=[chance.choice("abc")],
+            spans=[],
+        )
+        for at in range(60)
+    ]
+    async with database.write() as db:
+        await traces.store_all(
+            db, [(project_id, TraceBody.model_validate(body)) for body in bodies]
+        )
+    moment = START + timedelta(seconds=5)
+    asked: list[dict[str, Any]] = [
+        *({}, {"user_id": "ada"}, {"tags": ["a", "b"]}, {"query": "S1"}),
+        *({"has_error": True}, {"has_error": False}),
+        *({"started_after": moment}, {"started_before": moment}),
+        {"user_id": "ada", "tags": ["a"], "has_error": False, "query": "s"},
+    ]
+    pages = [
+        ((SortKey.RECENT, descending), Page(4, first), filters)
+        for filters in asked
+        for descending in (True, False)
+        for first in (0, 4)
+    ]
+
+    async def all_listed() -> list[tuple[list[str], int]]:
+        return [await listed(database, project_id, at, page, **of) for at, page, of in pages]
+
+    grouped = await all_listed()
+    assert all(total > 0 for _, total in grouped)
+    monkeypatch.setattr(totals, "LARGE", 0)
+    assert await all_listed() == grouped
 
 
 async def test_heads_join_without_gap_or_repeat(database: Database, project_id: ProjectId) -> None:

@@ -12,7 +12,7 @@ from core.errors import NotFound
 from core.filters import TraceFilters, TraceListFilters
 from core.ids import ProjectId, SpanKind, TraceStatus
 from core.ingestion import TraceBody
-from core.queries import traces
+from core.queries import totals, traces
 from core.queries.traces import Listing, SortKey, Stored
 from core.tables import metadata
 from tests.conftest import make_project
@@ -224,6 +224,27 @@ async def test_a_list_is_in_a_total_order_with_open_ends_last(
     keys = [(getattr(row, column), row.id) for row in held]
     assert keys == sorted(keys, reverse=descending)
     assert len({row.id for row in pages}) == 4
+
+
+async def test_many_tagged_traces_are_found_in_the_same_order_by_look_ups(
+    database: Database, project_id: ProjectId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tags in (["x"], ["y"], ["x", "y"], [], ["z"], ["x"]):
+        await store(database, project_id, tags=tags, status="ERROR" if tags else "COMPLETED")
+
+    async def listed() -> list[tuple[list[UUID], int]]:
+        found = []
+        async with database.read() as db:
+            for tags in (["x"], ["x", "y"], ["none"], []):
+                asked = TraceListFilters(tags=tags, status=TraceStatus.ERROR)
+                rows, total = await traces.page(db, project_id, asked, Listing(limit=2, offset=1))
+                found.append(([stored.row.id for stored in rows], total))
+        return found
+
+    few = await listed()
+    assert [total for _, total in few] == [3, 4, 0, 5]
+    monkeypatch.setattr(totals, "LARGE", 0)
+    assert await listed() == few
 
 
 async def test_a_list_leaves_content_unread(database: Database, project_id: ProjectId) -> None:
