@@ -35,8 +35,8 @@ async def recorded(stack: Stack, row: EvalRun) -> EvalRunBody:
         if newest.status.terminal:
             return EvalRunBody.of(newest)
         seen = await workers.last_seen(db)
-    reason = await _nobody_answers(stack, seen) or _waiting(newest)
-    return EvalRunBody.of(newest, activity=reason)
+    reason = await _nobody_answers(stack, seen)
+    return EvalRunBody.of(newest, activity=_waiting(newest, reason))
 
 
 async def live_all(stack: Stack, rows: Sequence[EvalRun]) -> list[EvalRunBody]:
@@ -64,9 +64,11 @@ async def _nobody_answers(stack: Stack, last_seen: datetime | None) -> str | Non
     return f"no worker polls the task queue {stack.settings.task_queue!r}"
 
 
-def _waiting(row: EvalRun) -> str:
+def _waiting(row: EvalRun, reason: str | None) -> str:
     if row.cancel_requested_at is not None:
-        return "cancelling"
+        return "cancelling" if reason is None else f"cancelling; {reason}"
+    if reason is not None:
+        return reason
     if row.status is RunStatus.PENDING:
         return "waiting for a worker to begin"
     return "waiting for a worker to answer"

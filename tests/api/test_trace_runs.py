@@ -224,7 +224,7 @@ async def test_a_run_under_way_can_be_cancelled_and_one_that_is_over_cannot(
     await service.post_trace()
     run = body_of(await post(service))
     held = body_of(await service.client.post(f"{RUNS}/{run['id']}/cancel"))
-    assert held["activity"] == "cancelling"
+    assert held["activity"] == "cancelling; no worker is running"
     assert [str(id) for id in service.runs.cancelled] == [run["id"]]
     await end(service, run["id"], RunStatus.FAILED, "Cancelled.")
     assert (await service.client.post(f"{RUNS}/{run['id']}/cancel")).status_code == 409
