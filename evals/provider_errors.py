@@ -15,7 +15,7 @@ from evals.provider_faults import Fault
 _LONGEST_SAID = 300
 _QUOTED = 24
 _KEYS = re.compile(
-    r"(?:sk|pk|gsk|xai|AIza|hf|r8|or|nvapi|csk|fw|tgp)[-_A-Za-z0-9*.]{12,}"
+    r"(?<![A-Za-z0-9])(?:(?:sk|pk|gsk|xai|hf|r8|or|nvapi|csk|fw|tgp)[-_]|AIza)[-_A-Za-z0-9*.]{12,}"
     r"|bearer\s+\S+|(?<=key=)[^&\s\"']+|[A-Za-z0-9+/_-]*\*{3,}[A-Za-z0-9+/_-]*"
     r"|\b(?=[A-Za-z0-9+/_-]*\d)(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_]{32,}\b",
     re.IGNORECASE,

@@ -85,6 +85,17 @@ def test_a_secret_as_short_as_a_syllable_hides_no_words() -> None:
     assert "none left" in judge_error(Fault("none left", status=400), asked).message
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["sk-proj-aB3dE5fG7hI9jK1l", "AIzaSyA1b2C3d4E5f6G7h8", "gsk_a1B2c3D4e5F6g7", "sk-...***9f"],
+)
+def test_a_key_never_shows_and_an_address_always_does(key: str) -> None:
+    said = f"Incorrect API key {key}. Find yours at https://platform.openai.com/account/api-keys."
+    message = judge_error(Fault(said, status=401), Asked("openai", "OpenAI", "gpt-4o")).message
+    assert key not in message
+    assert "https://platform.openai.com/account/api-keys" in message
+
+
 def test_long_words_of_a_provider_are_shortened() -> None:
     error = judge_error(Fault("no " * 900, status=400), Asked("openai", "OpenAI", "gpt-4o"))
     assert len(error.message) < 400
