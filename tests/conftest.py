@@ -19,6 +19,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from core import clock, migrations, temporal
 from core.database import Database
+from core.embedded.stack import dynamic_config
 from core.ids import ProjectId
 from core.tables import Project
 
@@ -169,7 +170,7 @@ async def temporal_server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         data_converter=pydantic_data_converter,
         dev_server_existing_path=temporal_binary(),
-        dev_server_extra_args=["--dynamic-config-value", "matching.enableFairness=true"],
+        dev_server_extra_args=dynamic_config(),
         search_attributes=list(temporal.SEARCH_ATTRIBUTES),
     ) as environment:
         yield environment

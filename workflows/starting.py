@@ -54,7 +54,8 @@ def run_options(run: RunToStart, task_queue: str) -> dict[str, Any]:
         "task_queue": task_queue,
         "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
         "search_attributes": TypedSearchAttributes(attributes),
-        "priority": Priority(fairness_key=str(run.project_id)),
+        # Its batches and activities inherit it.
+        "priority": Priority(fairness_key=str(run.run_id)),
         "memo": {"name": run.name, "metrics": run.metric_names, "model": run.model},
         "static_summary": _summary(run),
         "static_details": _details(run),

@@ -236,6 +236,22 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def dynamic_config() -> list[str]:
+    """Options of the development server that runs rely on."""
+    values = {
+        "matching.enableFairness": "true",
+        "matching.useNewMatcher": "true",
+        # Each partition of a queue takes turns by itself: with four they come out uneven.
+        "matching.numTaskqueueReadPartitions": "1",
+        "matching.numTaskqueueWritePartitions": "1",
+    }
+    return [
+        part
+        for name, value in values.items()
+        for part in ("--dynamic-config-value", f"{name}={value}")
+    ]
+
+
 def temporal_role(plan: Plan) -> Role:
     beside = Path(sys.executable).parent / "temporal"
     binary = str(beside) if beside.exists() else shutil.which("temporal")
@@ -254,8 +270,7 @@ def temporal_role(plan: Plan) -> Role:
     # what is then repeated. A process that dies undoes nothing.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
         command += ["--sqlite-pragma", pragma]
-    for switch in ("matching.enableFairness", "matching.useNewMatcher"):
-        command += ["--dynamic-config-value", f"{switch}=true"]
+    command += dynamic_config()
     for key in temporal.SEARCH_ATTRIBUTES:
         command += ["--search-attribute", f"{key.name}=Keyword"]
     command += ["--namespace", _namespace()]

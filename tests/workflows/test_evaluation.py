@@ -14,7 +14,6 @@ from tests.conftest import make_project
 from tests.factories import new_run, store_traces
 from tests.workflows.conftest import METRICS, Stack
 from tests.workflows.judges import Doors
-from workflows import control
 from workflows.control import RunToStart
 from workflows.policies import Limits
 
@@ -304,24 +303,6 @@ async def test_without_a_worker_progress_is_unknown_within_two_seconds(stack: St
     run = await stack.post(traces=1, wait_seconds=0.2)
     async with asyncio.timeout(2.5):
         assert await stack.eval_runs.progress(run.id) is None
-
-
-async def test_who_polls_is_answered_at_once_however_busy_the_workers_are(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(control, "SHARED_SECONDS", 0.0)
-    doors = stack.judges.script = Doors()
-    async with stack.worker():
-        run = await stack.post(traces=1)
-        await doors.reached.wait()
-        known = await stack.eval_runs.progress(run.id)
-        assert known is not None
-        doors.open.set()
-    # Nobody is left to answer: asking anew takes its two seconds.
-    async with asyncio.timeout(1):
-        assert await stack.eval_runs.progress(run.id) == known
-    monkeypatch.setattr(control, "KEPT_SECONDS", 0.0)
-    assert await stack.eval_runs.progress(run.id) is None
 
 
 async def test_an_operator_finds_a_run_and_reads_what_it_is(stack: Stack) -> None:
