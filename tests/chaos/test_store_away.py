@@ -21,6 +21,7 @@ from tests.conftest import database_url, run_on_server
 
 @pytest.mark.parametrize("seconds", lengths(quick=3, full=60))
 async def test_sqlite_may_be_held_by_another_writer(stack: Stack, seconds: float) -> None:
+    await stack.control(latency=1)
     targets = await stack.store_traces(20 if seconds < 10 else 150)
     run = await stack.post_run(targets)
     await stack.asked(30)

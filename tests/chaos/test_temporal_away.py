@@ -13,6 +13,7 @@ from tests.chaos.stack import RUNS, Json, Stack, Targets
 
 @pytest.mark.parametrize("seconds", lengths(quick=3, full=60))
 async def test_a_run_goes_on_when_temporal_is_back(stack: Stack, seconds: float) -> None:
+    await stack.control(latency=1)
     targets = await stack.store_traces(20 if seconds < 10 else 150)
     run = await stack.post_run(targets)
     await stack.asked(30)
