@@ -11,7 +11,7 @@ STAMP := $(VENV)/.set-up
 # Any Python from 3.11 on; name another with `make setup PYTHON=…`.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup run test chaos check bench bench-http bench-load real-model openapi lock clean
+.PHONY: help setup run test chaos check bench bench-http bench-load real-model openapi metrics lock clean
 
 help: ## List what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ endif
 
 openapi: setup ## Refresh the recorded OpenAPI document that the tests compare with
 	@$(BIN)/python -m api.openapi > tests/api/openapi.json
+
+metrics: setup ## Write docs/metrics.md anew from the metrics themselves
+	@page="$$($(BIN)/python -m evals.reference)" && printf '%s\n' "$$page" > docs/metrics.md
 
 lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }

@@ -98,7 +98,8 @@ class Settings(BaseSettings):
     judge_input_tokens: int | None = Field(
         None,
         ge=1000,
-        description="Input budget of the judge in tokens; the model's own when unset.",
+        description="Input budget of the judge in tokens; when unset the model's own, or what a "
+        "window of 32,000 leaves where LiteLLM knows nothing of the model.",
     )
     embedding_model: str = Field(
         "local/wordllama", description="Embedding model: `local/wordllama` or a LiteLLM model."

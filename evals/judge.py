@@ -59,10 +59,7 @@ class Judge(Protocol):
 
     @property
     def parameters(self) -> str:
-        """What else shapes its answers, as text: the server asked, settings of the model.
-
-        Answers are remembered under it; it never holds a credential.
-        """
+        """The settings that shape its answers, as text. Answers are remembered under it."""
         ...
 
     async def ask(self, question: Question[A]) -> Judgement[A]:

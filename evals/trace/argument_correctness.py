@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, create_model
 
-from core.errors import JudgeFailed
 from evals.calls import ToolCall
 from evals.case import TraceCase
 from evals.compact import compact
@@ -17,9 +18,9 @@ from evals.words import shortened
 
 # More verdicts than this in one answer and models begin to skip some.
 _AT_ONCE = 20
-_ROUNDS = 3
 _ARGUMENTS_SHOWN = 1_000
 _WORST_NAMED = 3
+_ONE_FOR_EVERY_CALL = "One for every call listed, in their order."
 
 
 class CallVerdict(BaseModel):
@@ -32,7 +33,7 @@ class CallVerdict(BaseModel):
 
 
 class CallVerdicts(BaseModel):
-    verdicts: list[CallVerdict] = Field(description="One for every call listed, in their order.")
+    verdicts: list[CallVerdict] = Field(description=_ONE_FOR_EVERY_CALL)
 
 
 _IDENTIFIER = re.compile(r"(?=\w*\d)(?=\w*[A-Za-z])\w{4,}", re.ASCII)
@@ -161,23 +162,34 @@ async def evaluate(case: TraceCase) -> Outcome:
 async def _judged(
     case: TraceCase, calls: Sequence[ToolCall], numbers: Sequence[int]
 ) -> dict[int, CallVerdict]:
-    """Calls that an answer passes over are asked for again."""
-    open_numbers = list(numbers)
+    listed = "\n".join(_listed(number, calls[number - 1], case) for number in numbers)
+    answer = await case.ask(_stage_about(tuple(numbers)), calls=listed)
     found: dict[int, CallVerdict] = {}
-    for _ in range(_ROUNDS):
-        listed = "\n".join(_listed(number, calls[number - 1], case) for number in open_numbers)
-        answer = await case.ask(ARGUMENTS, calls=listed)
-        for verdict in answer.verdicts:
-            if verdict.call in open_numbers:
-                found.setdefault(verdict.call, verdict)
-        open_numbers = [number for number in open_numbers if number not in found]
-        if not open_numbers:
-            return found
-    raise JudgeFailed(
-        f"The judge left {len(open_numbers)} of {len(numbers)} tool calls without a verdict, "
-        f"asked {_ROUNDS} times.",
-        provider=case.model.partition("/")[0],
+    for verdict in answer.verdicts:
+        if verdict.call in numbers:
+            found.setdefault(verdict.call, verdict)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _stage_about(numbers: tuple[int, ...]) -> Stage[CallVerdicts]:
+    """An answer that passes over a call does not validate, so it is never kept as one."""
+
+    def complete(verdicts: list[CallVerdict]) -> list[CallVerdict]:
+        missing = sorted(set(numbers) - {verdict.call for verdict in verdicts})
+        if missing:
+            raise ValueError(f"no verdict on call {', '.join(map(str, missing))}")
+        return verdicts
+
+    answer = create_model(
+        CallVerdicts.__name__,
+        __base__=CallVerdicts,
+        verdicts=(
+            Annotated[list[CallVerdict], AfterValidator(complete)],
+            Field(description=_ONE_FOR_EVERY_CALL),
+        ),
     )
+    return replace(ARGUMENTS, answer=answer)
 
 
 def _listed(number: int, call: ToolCall, case: TraceCase) -> str:

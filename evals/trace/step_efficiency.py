@@ -8,6 +8,7 @@ from evals.examples import order_trace
 from evals.facts import Facts
 from evals.metric import Example, Outcome, Scored, Stage, TraceMetric
 from evals.prompting import TASK, Task, Verdict
+from evals.words import counted
 
 
 def verdict_rule(facts: Facts) -> Verdict:
@@ -86,9 +87,9 @@ async def evaluate(case: TraceCase) -> Outcome:
 
 def _counted(facts: Facts) -> str:
     lines = [
-        f"{len(facts.trace.spans)} steps, {len(facts.failed_spans)} of them ended in an error",
-        f"{len(facts.calls)} tool calls, {len(facts.failed_calls)} of them failed",
-        f"{len(facts.replies)} messages of the agent",
+        f"{counted(len(facts.trace.spans), 'step')}, {len(facts.failed_spans)} ended in an error",
+        f"{counted(len(facts.calls), 'tool call')}, {len(facts.failed_calls)} failed",
+        f"{counted(len(facts.replies), 'message')} of the agent",
     ]
     for name, count in Counter(dict(facts.repeats)).most_common(20):
         lines.append(f"{name}: {count} calls with exactly the same arguments")

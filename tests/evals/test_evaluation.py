@@ -1,12 +1,13 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from core.errors import JudgeFailed, JudgeUnusable
 from evals import catalog
 from evals.case import TraceCase
 from evals.evaluation import evaluate
-from evals.judge import Question, Usage
+from evals.judge import Usage
 from evals.metric import Example, NotApplicable, Scored, Stage, TraceMetric
 from evals.prompting import Plan, Task, Verdict
 from evals.reading import Reading
@@ -151,27 +152,16 @@ async def test_many_calls_are_judged_in_several_questions() -> None:
     assert len(verdicts) == 45
 
 
-def only_the_first(question: Question[Any]) -> CallVerdicts:
-    first = int(question.text.split("\n<calls-")[1].split("\n")[1].partition(".")[0])
-    return CallVerdicts(
-        verdicts=[
-            CallVerdict(call=first, reason="fine", verdict="yes"),
-            CallVerdict(call=999, reason="of no such call", verdict="no"),
-        ]
-    )
-
-
-async def test_calls_passed_over_are_asked_for_again_and_in_the_end_given_up() -> None:
+async def test_an_answer_that_passes_over_calls_does_not_validate() -> None:
+    trace = made.trace(*(made.tool("book", {"room": room}) for room in range(3)))
+    judge = ScriptedJudge()
     metric = catalog.trace_metric("argument_correctness")
-    judge = ScriptedJudge({"arguments": only_the_first})
-    three = made.trace(*(made.tool("book", {"room": room}) for room in range(3)))
-    evaluation = await evaluate(metric, three, judge, FakeEmbedder())
-    assert isinstance(evaluation.outcome, Scored)
-    assert evaluation.outcome.value == 1.0
-    assert len(judge.questions) == 3
-    five = made.trace(*(made.tool("book", {"room": room}) for room in range(5)))
-    with pytest.raises(JudgeFailed, match="left 2 of 5 tool calls"):
-        await evaluate(metric, five, judge, FakeEmbedder())
+    await evaluate(metric, trace, judge, FakeEmbedder())
+    wanted = judge.questions[0].answer
+    one = {"call": 2, "reason": "fine", "verdict": "yes"}
+    with pytest.raises(ValidationError, match="no verdict on call 1, 3"):
+        wanted.model_validate({"verdicts": [one, {**one, "call": 999}]})
+    assert wanted.model_json_schema() == CallVerdicts.model_json_schema()
 
 
 async def test_rules_say_that_they_are_a_baseline() -> None:

@@ -82,6 +82,15 @@ async def test_no_choices_at_all_count_as_no_answer(judges_at: JudgesAt) -> None
         assert (await judge.ask(QUESTION)).usage.calls == 2
 
 
+async def test_a_blocked_prompt_without_a_candidate_is_a_refusal(judges_at: JudgesAt) -> None:
+    blocked = Sends(body='{"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {}}')
+    model = "gemini/gemini-2.5-flash"
+    async with JudgeServer([blocked]) as server:
+        with pytest.raises(JudgeFailed, match=r"refused|content filter"):
+            await judges_at(server, model).judge(model).ask(QUESTION)
+    assert len(server.requests) == 1
+
+
 async def test_an_answer_cut_off_is_asked_again_with_more_room_from_then_on(
     judges_at: JudgesAt, model: str
 ) -> None:
@@ -140,11 +149,18 @@ async def test_a_refused_mode_gives_way_to_plainer_ones_and_is_remembered(
     assert '"score"' in server.requests[2].text
 
 
-async def test_the_tool_call_is_read_in_every_protocol(judges_at: JudgesAt, model: str) -> None:
-    async with JudgeServer([fails(400, "json_schema is not supported"), says(GOOD)]) as server:
-        judgement = await judges_at(server, model).judge(model).ask(QUESTION)
+@pytest.mark.parametrize("modes", [["schema", "tool"], ["schema", "tool", "plain"]])
+async def test_plainer_modes_are_read_in_every_protocol_and_kept_to(
+    judges_at: JudgesAt, model: str, modes: list[str]
+) -> None:
+    refusals = [fails(400, f"{what} is not supported") for what in ("json_schema", "tool_choice")]
+    async with JudgeServer([*refusals[: len(modes) - 1], says(GOOD)]) as server:
+        judge = judges_at(server, model).judge(model)
+        judgement = await judge.ask(QUESTION)
+        await judge.ask(QUESTION)
     assert judgement.answer.score == 0.75
-    assert [request.mode for request in server.requests] == ["schema", "tool"]
+    assert [request.mode for request in server.requests] == [*modes, modes[-1]]
+    assert ('"score"' in server.requests[-1].text) is (modes[-1] == "plain")
 
 
 async def test_an_outage_that_mentions_tools_changes_no_habit(judges_at: JudgesAt) -> None:
@@ -175,11 +191,14 @@ async def test_a_refused_temperature_is_dropped_and_remembered(judges_at: Judges
     assert ["temperature" in request.body for request in server.requests] == [True, False, False]
 
 
-async def test_reasoning_models_get_max_completion_tokens(judges_at: JudgesAt) -> None:
+async def test_reasoning_models_get_max_completion_tokens_and_no_temperature(
+    judges_at: JudgesAt,
+) -> None:
     async with JudgeServer() as server:
         await judges_at(server, "openai/gpt-5-mini").judge("openai/gpt-5-mini").ask(QUESTION)
-    assert "max_completion_tokens" in server.requests[0].body
-    assert "max_tokens" not in server.requests[0].body
+    [request] = server.requests
+    assert "max_completion_tokens" in request.body
+    assert not {"max_tokens", "temperature"} & request.body.keys()
 
 
 async def test_an_unknown_model_that_wants_max_completion_tokens_gets_it(
