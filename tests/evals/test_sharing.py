@@ -65,7 +65,7 @@ async def test_an_edited_trace_is_judged_anew_and_its_labels_do_not_count_as_edi
     shelf, trace = Shelf(), made.conversation()
     metrics = [catalog.trace_metric("step_efficiency")]
     await together(metrics, ScriptedJudge(), shelf, trace)
-    labelled = trace.model_copy(update={"tags": ["seen"], "environment": "test", "user_id": "u"})
+    labelled = trace.model_copy(update={"environment": "test", "metadata": {"seen": "yes"}})
     same, edited = ScriptedJudge(), ScriptedJudge()
     await together(metrics, same, shelf, labelled)
     await together(metrics, edited, shelf, trace.model_copy(update={"output": "Something else."}))
