@@ -48,6 +48,14 @@ def trace(
     )
 
 
+def _chat(number: int, heard: JsonValue, said: JsonValue) -> Span:
+    return span(number, SpanKind.LLM, "chat", input={"messages": [heard]}, output=said)
+
+
+def _user(text: str) -> JsonValue:
+    return {"role": "user", "content": text}
+
+
 def order_trace() -> Trace:
     """A question about an order, looked up and answered, with the tools on offer."""
     request = "Where is my order 4711, and when does it arrive?"
@@ -57,19 +65,16 @@ def order_trace() -> Trace:
          "parameters": {"properties": {"order": {"type": "string"}}, "required": ["order"]}},
         {"name": "cancel_order", "description": "Cancels an order that has not been sent."},
     ]  # fmt: skip
+    call: dict[str, JsonValue] = {"name": "find_order", "arguments": {"order": "4711"}}
+    found: dict[str, JsonValue] = {"state": "out for delivery", "by": "18:00"}
     return trace(
         request,
         answer,
         (
             span(1, SpanKind.AGENT, "support-agent", input=request, output=answer),
-            tool(2, "find_order", {"order": "4711"}, {"state": "out for delivery", "by": "18:00"}),
-            span(
-                3,
-                SpanKind.LLM,
-                "chat",
-                input={"messages": [{"role": "user", "content": request}]},
-                output={"role": "assistant", "content": answer},
-            ),
+            _chat(2, _user(request), {"role": "assistant", "tool_calls": [call]}),
+            tool(3, "find_order", {"order": "4711"}, found),
+            _chat(4, {"role": "tool", "content": found}, {"role": "assistant", "content": answer}),
         ),
         {"tools": tools},
     )
@@ -85,13 +90,7 @@ def plan_trace() -> Trace:
         answer,
         (
             span(1, SpanKind.AGENT, "support-agent", input=request, output=answer),
-            span(
-                2,
-                SpanKind.LLM,
-                "chat",
-                input={"messages": [{"role": "user", "content": request}]},
-                output={"role": "assistant", "content": plan},
-            ),
+            _chat(2, _user(request), {"role": "assistant", "content": plan}),
             tool(3, "find_order", {"order": "4711"}, {"state": "packed"}),
             tool(4, "cancel_order", {"order": "4711"}, {"state": "cancelled"}),
         ),

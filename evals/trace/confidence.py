@@ -108,9 +108,9 @@ METRIC = TraceMetric(
         trace=order_trace(),
         answers={
             "verdict": Verdict(
-                reasoning="It looked the order up in [2] and stated in [3] just what it found.",
+                reasoning="It looked the order up in [3] and stated in [4] just what it found.",
                 score=1.0,
-                reason="The statement in [3] is firm and borne out by the look-up in [2].",
+                reason="The statement in [4] is firm and borne out by the look-up in [3].",
             ),
         },
         expected=1.0,

@@ -111,7 +111,7 @@ METRIC = TraceMetric(
                 task="Find out where order 4711 is and when it arrives.",
             ),
             "verdict": Verdict(
-                reasoning="One look-up in [2], one answer in [3]; neither can be left out.",
+                reasoning="One look-up in [3], one answer in [4]; neither can be left out.",
                 score=1.0,
                 reason="One look-up and one answer: no step could have been left out.",
             ),

@@ -162,13 +162,13 @@ METRIC = TraceMetric(
                 task="Find out where order 4711 is and when it arrives.",
             ),
             "outcome": Result(
-                reasoning="Step 2 finds the order; step 3 reports it.",
-                outcome="The order was found out for delivery [2] and the user was told so [3].",
+                reasoning="Step 3 finds the order; step 4 reports it.",
+                outcome="The order was found out for delivery [3] and the user was told so [4].",
             ),
             "verdict": Verdict(
-                reasoning="Place and day of arrival were both given, and step 2 bears them out.",
+                reasoning="Place and day of arrival were both given, and step 3 bears them out.",
                 score=1.0,
-                reason="The answer in [3] gives state and arrival as find_order reported them.",
+                reason="The answer in [4] gives state and arrival as find_order reported them.",
             ),
         },
         expected=1.0,

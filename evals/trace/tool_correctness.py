@@ -144,9 +144,9 @@ METRIC = TraceMetric(
                 task="Find out where order 4711 is and when it arrives.",
             ),
             "verdict": Verdict(
-                reasoning="find_order in [2] is the tool for it; nothing else was needed.",
+                reasoning="find_order in [3] is the tool for it; nothing else was needed.",
                 score=1.0,
-                reason="find_order in [2] served the whole question and nothing else was called.",
+                reason="find_order in [3] served the whole question and nothing else was called.",
             ),
         },
         expected=1.0,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+from core.records import Trace
 from evals import catalog
 from evals.evaluation import Evaluation, evaluate
 from evals.memory import Flights, RememberingJudge
@@ -23,9 +24,9 @@ PLAN = Plan(reasoning="Listed.", declared=True, steps=["Find the order.", "Tell 
 
 
 async def together(
-    metrics: list[TraceMetric], judge: ScriptedJudge, shelf: Shelf
+    metrics: list[TraceMetric], judge: ScriptedJudge, shelf: Shelf, trace: Trace | None = None
 ) -> list[Evaluation]:
-    reading, flights = Reading(made.conversation()), Flights()
+    reading, flights = Reading(trace or made.conversation()), Flights()
     memory = RememberingJudge(judge, shelf, flights)
     return await asyncio.gather(
         *(evaluate(metric, reading, memory, FakeEmbedder()) for metric in metrics)
@@ -58,3 +59,23 @@ async def test_a_second_run_asks_nothing() -> None:
     assert not judge.questions
     assert all(one.usage.calls == 0 for one in evaluations)
     assert sum(one.usage.cached_calls for one in evaluations) == 15
+
+
+async def test_an_edited_trace_is_judged_anew_and_its_labels_do_not_count_as_edits() -> None:
+    shelf, trace = Shelf(), made.conversation()
+    metrics = [catalog.trace_metric("step_efficiency")]
+    await together(metrics, ScriptedJudge(), shelf, trace)
+    labelled = trace.model_copy(update={"environment": "test", "metadata": {"seen": "yes"}})
+    same, edited = ScriptedJudge(), ScriptedJudge()
+    await together(metrics, same, shelf, labelled)
+    await together(metrics, edited, shelf, trace.model_copy(update={"output": "Something else."}))
+    assert same.stages == []
+    assert edited.stages == ["task", "verdict"]
+
+
+async def test_another_model_asks_everything_anew() -> None:
+    shelf = Shelf()
+    await together(METRICS, ScriptedJudge({"plan": PLAN}), shelf)
+    other = ScriptedJudge({"plan": PLAN}, model="test/other")
+    await together(METRICS, other, shelf)
+    assert len(other.questions) == 10
