@@ -185,8 +185,12 @@ async def presence(database: Database, judges: Judges) -> AsyncIterator[None]:
         repeating(beat, every=workers.BEAT_SECONDS),
     ):
         yield
-    async with database.write() as db:
-        await workers.withdraw(db, worker_id)
+    try:
+        async with database.write() as db:
+            await workers.withdraw(db, worker_id)
+    except (SQLAlchemyError, OSError) as error:
+        # Its silence says the same within seconds.
+        log.warning("The database cannot be told that this worker ends: %s", type(error).__name__)
 
 
 @contextlib.asynccontextmanager

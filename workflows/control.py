@@ -36,7 +36,7 @@ __all__ = ["EvalRuns", "Existence", "RunToStart"]
 
 QUERY_SECONDS: Final = 2.0
 SHARED_SECONDS: Final = 0.5
-KEPT_SECONDS: Final = 10.0
+KEPT_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 0.02
 
 

@@ -18,6 +18,7 @@ async def test_who_polls_is_answered_at_once_however_busy_the_workers_are(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(control, "KEPT_SECONDS", 60.0)
     doors = stack.judges.script = Doors()
     async with stack.worker():
         run = await stack.post(traces=1)
