@@ -23,8 +23,9 @@ CREEP: Final = 0.003
 CREEP_DOUBLES_SECONDS: Final = 20.0
 
 BELOW: Final = 0.95
-SLOWEST: Final = 0.2
-"""Calls a second that are always tried."""
+REFUSALS: Final = 5
+SUCCESSES: Final = 2
+"""So many of both, lately, tell a rate; before that only concurrency is cut."""
 
 WINDOW_SECONDS: Final = 3.0
 """What goodput is measured over; longer where a call itself takes long."""
@@ -109,9 +110,11 @@ class Pace:
         if now < self._truce_until:
             return
         self._in_a_row += 1
-        if self._in_a_row > 1 and retry_after:
+        if retry_after and (self._in_a_row > 1 or self._limit == 1):
             # One refusal costs one call; several say that the rest would be refused as well.
             self._held_until = max(self._held_until, now + min(retry_after, LONGEST_HOLD))
+        if self._rate is None and self._trial is not None:
+            self._keep_pace(now)
         if began <= self._cut or (self._trial is not None and self._trial.open):
             return
         if self._trial is not None and self._trial.futile:
@@ -119,14 +122,20 @@ class Pace:
             return
         self._trial = _Trial(now, self._limit, self._rate, list(self._answers))
         self._halve(now, in_flight)
-        self._rate = max(SLOWEST, BELOW * self._goodput(now))
-        self._next = now + 1 / self._rate
+        self._keep_pace(now)
 
     def failed(self, now: float, began: float, in_flight: int) -> None:
         """No answer, or an error of the provider's own: one is an accident, many an outage."""
         self._in_a_row += 1
         if self._in_a_row >= OUTAGE and began > self._cut:
             self._halve(now, in_flight)
+
+    def _keep_pace(self, now: float) -> None:
+        goodput = self._goodput(now)
+        told = self._rate is not None or sum(self._answers) >= REFUSALS
+        if told and len(self._succeeded) >= SUCCESSES:
+            self._rate = BELOW * goodput
+            self._next = now + 1 / self._rate
 
     def _halve(self, now: float, in_flight: int) -> None:
         self._limit = max(1.0, min(self._limit, float(in_flight)) / 2)

@@ -101,6 +101,13 @@ def test_concurrency_is_halved_by_a_rate_limit_and_grows_back() -> None:
     assert pace.delay(20.0, 40) > 1_000_000
 
 
+def test_one_refusal_at_the_start_slows_nobody_down() -> None:
+    answers = iter([500, 429])
+    simulation = Simulation(lambda _: next(answers, 200))
+    simulation.run(10)
+    assert simulation.rate(200, 5, 10) >= 0.9 * SLOTS / LATENCY
+
+
 def test_a_limit_that_is_lifted_is_noticed_within_minutes() -> None:
     small, large = a_limit_of(10), a_limit_of(100)
     simulation = Simulation(lambda now: (small if now < 60 else large)(now))
