@@ -6,6 +6,7 @@ SIGTERM drains it: judge calls in flight are finished, nothing new is begun.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,10 @@ async def main(settings: Settings) -> None:
     try:
         async with opened(settings) as database:
             client = await connected(settings, stop)
+            # All that was loaded stays: the collector need not search it again and again, least
+            # of all while a workflow has two seconds to answer.
+            gc.collect()
+            gc.freeze()
             if client is not None:
                 await serve(settings, database, judges, client, stop)
     finally:
