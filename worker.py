@@ -45,6 +45,7 @@ from workflows.batch import EvalBatchWorkflow
 from workflows.control import EvalRuns, Existence, RunToStart
 from workflows.evaluation import EvalRunWorkflow
 from workflows.monitor import MonitorWorkflow
+from workflows.sandbox import LeanSandbox
 
 PRESENCE_SECONDS: Final = 30.0
 ORPHAN_SECONDS: Final = 20.0
@@ -146,6 +147,7 @@ def queues(
             monitors.open_due_run,
             Waiting(database).why_waiting,
         ],
+        workflow_runner=LeanSandbox(),
         # Few at once: replaying many histories together starves the two-second deadlock check.
         max_concurrent_workflow_tasks=10,
         graceful_shutdown_timeout=grace,

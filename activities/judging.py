@@ -4,16 +4,18 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from activities.gate import Gate
 from activities.inputs import Pair
 from activities.ledger import Ledger, ProjectJudgements
+from core.batching import Batcher
 from core.database import Database
 from core.errors import NotFound
 from core.ids import ProjectId, RunId
-from core.queries import traces
+from core.queries import loading
 from core.records import Trace
 from evals import catalog
 from evals.evaluation import Evaluation, evaluate
@@ -22,6 +24,14 @@ from evals.memory import Flights, RememberingJudge
 from evals.metric import TraceMetric
 from evals.reading import Reading
 
+LOAD_SECONDS: Final = 0.05
+"""Pace of a busy worker's loads: one query reads all the traces it begins with meanwhile."""
+
+MOST_LOADED: Final = 20
+"""Traces read by one query: a large one may have megabytes."""
+
+_Key = tuple[UUID, UUID, UUID]
+
 
 class Traces:
     """Shares one loaded trace among the activities that judge it at the same time."""
@@ -29,8 +39,11 @@ class Traces:
     def __init__(self, database: Database) -> None:
         self._database = database
         # Weak: a trace is kept only while somebody judges it.
-        self._loaded: WeakValueDictionary[tuple[UUID, UUID, UUID], Reading] = WeakValueDictionary()
-        self._loading: dict[tuple[UUID, UUID, UUID], asyncio.Task[Reading]] = {}
+        self._loaded: WeakValueDictionary[_Key, Reading] = WeakValueDictionary()
+        self._loading: dict[_Key, asyncio.Task[Reading]] = {}
+        self._loads: Batcher[_Key, dict[_Key, Trace]] = Batcher(
+            self._load_all, most=MOST_LOADED, every=LOAD_SECONDS
+        )
 
     async def load(self, project_id: ProjectId, run_id: RunId, trace_id: UUID) -> Reading:
         """Raises NotFound. Metrics judged together see the same state of a trace."""
@@ -45,15 +58,25 @@ class Traces:
             task.add_done_callback(lambda _: self._loading.pop(key))
         return await asyncio.shield(task)
 
-    async def _load(self, key: tuple[UUID, UUID, UUID]) -> Reading:
-        project_id, _, trace_id = key
-        async with self._database.read() as db:
-            trace = await traces.load(db, ProjectId(project_id), trace_id)
+    async def _load(self, key: _Key) -> Reading:
+        trace = (await self._loads.submit(key)).get(key)
         if trace is None:
-            raise NotFound("trace", trace_id)
+            raise NotFound("trace", key[-1])
         reading = Reading(trace)
         self._loaded[key] = reading
         return reading
+
+    async def _load_all(self, keys: Sequence[_Key]) -> dict[_Key, Trace]:
+        of_project: defaultdict[UUID, list[_Key]] = defaultdict(list)
+        for key in keys:
+            of_project[key[0]].append(key)
+        found: dict[_Key, Trace] = {}
+        async with self._database.read() as db:
+            for project_id, wanted in of_project.items():
+                ids = [trace_id for _, _, trace_id in wanted]
+                known = await loading.load(db, ProjectId(project_id), ids)
+                found |= {key: known[key[-1]] for key in wanted if key[-1] in known}
+        return found
 
 
 class GatedJudge:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 
 from core import clock, dialect
 from core.database import Reader, Writer
@@ -19,6 +20,13 @@ _COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "cost_usd",
+)
+
+_JUDGEMENT = metadata.tables["judgement"]
+
+# Made once: a worker asks it with every stage.
+_FIND = select(*(_JUDGEMENT.c[name] for name in _COLUMNS)).where(
+    tuple_(_JUDGEMENT.c.project_id, _JUDGEMENT.c.key).in_(bindparam("asked", expanding=True))
 )
 
 
@@ -37,10 +45,7 @@ async def find(
     db: Reader, asked: Sequence[tuple[ProjectId, str]]
 ) -> dict[tuple[ProjectId, str], KeptJudgement]:
     """Those that are known, of several projects at once; each answer stays in its project."""
-    table = metadata.tables["judgement"]
-    columns = [table.c[name] for name in _COLUMNS]
-    keys = tuple_(table.c.project_id, table.c.key)
-    rows = await db.execute(select(*columns).where(keys.in_(asked)))
+    rows = await db.execute(_FIND, {"asked": asked})
     found = [KeptJudgement(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
     return {(kept.project_id, kept.key): kept for kept in found}
 
@@ -48,11 +53,16 @@ async def find(
 async def record(db: Writer, judgements: Sequence[KeptJudgement]) -> None:
     """The last answer stays where a question was asked again."""
     moment = clock.now()
-    statement = dialect.insert(db.get_bind().dialect.name, metadata.tables["judgement"])
     await db.execute(
-        statement.on_conflict_do_update(
-            index_elements=["project_id", "key"],
-            set_={name: statement.excluded[name] for name in (*_COLUMNS[2:], "created_at")},
-        ),
+        _put(db.get_bind().dialect.name),
         [{**asdict(made), "created_at": moment} for made in judgements],
+    )
+
+
+@cache
+def _put(dialect_name: str) -> dialect.Insert:
+    statement = dialect.insert(dialect_name, _JUDGEMENT)
+    return statement.on_conflict_do_update(
+        index_elements=["project_id", "key"],
+        set_={name: statement.excluded[name] for name in (*_COLUMNS[2:], "created_at")},
     )

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, select
 from sqlmodel import col
 
 from core import clock, dialect
@@ -23,6 +24,8 @@ from core.ids import (
 from core.queries import runs
 from core.queries.targets import ids_key
 from core.tables import EvalRun, EvalRunTarget, Score, metadata
+
+_RUN: Final = metadata.tables["eval_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +111,32 @@ async def record(db: Writer, scores: Sequence[NewScore]) -> set[UUID]:
     repeating an activity changes nothing.
     """
     asked = sorted({score.run_id for score in scores})
-    found = await db.execute(
-        select(col(EvalRun.id))
-        .where(
-            col(EvalRun.id).in_(asked),
-            col(EvalRun.cancel_requested_at).is_(None),
-            col(EvalRun.status).in_([RunStatus.PENDING, RunStatus.RUNNING]),
-        )
-        .order_by(col(EvalRun.id))
-        # Held until commit: a cancel or the final count comes before all of these or after.
-        .with_for_update(read=True)
-    )
+    found = await db.execute(_OPEN_RUNS, {"asked": asked})
     still_open = set(found.scalars())
     rows = [_row(score) for score in scores if score.run_id in still_open]
     if rows:
-        statement = dialect.insert(db.get_bind().dialect.name, metadata.tables["score"])
-        await db.execute(
-            statement.on_conflict_do_nothing(index_elements=["eval_run_id", "target_id", "name"]),
-            rows,
-        )
+        await db.execute(_add_new(db.get_bind().dialect.name), rows)
     return still_open
+
+
+_OPEN_RUNS: Final = (
+    select(_RUN.c.id)
+    .where(
+        _RUN.c.id.in_(bindparam("asked", expanding=True)),
+        _RUN.c.cancel_requested_at.is_(None),
+        _RUN.c.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+    )
+    .order_by(_RUN.c.id)
+    # Held until commit: a cancel or the final count comes before all of these or after.
+    .with_for_update(read=True)
+)
+
+
+@cache
+def _add_new(dialect_name: str) -> dialect.Insert:
+    return dialect.insert(dialect_name, metadata.tables["score"]).on_conflict_do_nothing(
+        index_elements=["eval_run_id", "target_id", "name"]
+    )
 
 
 def _row(score: NewScore) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, func, or_, select, update
 from sqlmodel import col
 
 from core import clock, dialect
@@ -13,7 +13,7 @@ from core.database import Reader, Writer
 from core.errors import Conflict, NotFound
 from core.ids import ProjectId, RunId, RunStatus, ScoreStatus, TargetType
 from core.paging import Page
-from core.tables import EvalRun, EvalRunTarget, Score
+from core.tables import EvalRun, EvalRunTarget, Score, metadata
 
 CANCELLED = "Cancelled before every pair was judged. Scores so far were kept."
 
@@ -148,15 +148,19 @@ async def request_cancel(db: Writer, project_id: ProjectId, run_id: UUID) -> Eva
 
 async def is_open(db: Reader, project_id: ProjectId, run_id: UUID) -> bool:
     """Whether scores of this run may still be produced: it exists, is not over, not cancelled."""
-    found = await db.execute(
-        select(1).where(
-            col(EvalRun.project_id) == project_id,
-            col(EvalRun.id) == run_id,
-            col(EvalRun.cancel_requested_at).is_(None),
-            col(EvalRun.status).in_([RunStatus.PENDING, RunStatus.RUNNING]),
-        )
-    )
+    found = await db.execute(_IS_OPEN, {"project_id": project_id, "run_id": run_id})
     return found.first() is not None
+
+
+_RUN: Final = metadata.tables["eval_run"]
+
+# Made once: a worker asks it once a second for each run under way.
+_IS_OPEN: Final = select(1).where(
+    _RUN.c.project_id == bindparam("project_id"),
+    _RUN.c.id == bindparam("run_id"),
+    _RUN.c.cancel_requested_at.is_(None),
+    _RUN.c.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+)
 
 
 def scores_of(project_id: ProjectId, run_id: UUID) -> tuple[ColumnElement[bool], ...]:

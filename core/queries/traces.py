@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlmodel import col
 
-from core import records
 from core.database import Reader
 from core.errors import NotFound
 from core.filters import TraceFilters, TraceListFilters
-from core.ids import ProjectId, SpanId, SpanKind, SpanStatus, TraceId, TraceStatus
+from core.ids import ProjectId
 from core.queries import totals
 from core.queries.ingestion import store, store_all
 from core.tables import Span, Trace, TraceTag, metadata
@@ -24,7 +23,6 @@ __all__ = [
     "Stored",
     "any_match",
     "get",
-    "load",
     "matching_ids",
     "of_session",
     "page",
@@ -150,45 +148,6 @@ async def get(db: Reader, project_id: ProjectId, trace_id: UUID) -> Stored:
         raise NotFound("trace", trace_id)
     tags = await _tags(db, project_id, [trace_id])
     return Stored(row, tags.get(trace_id, []), await _spans(db, project_id, trace_id))
-
-
-async def load(db: Reader, project_id: ProjectId, trace_id: UUID) -> records.Trace | None:
-    """The trace as metrics see it."""
-    row = await _row(db, project_id, trace_id)
-    if row is None:
-        return None
-    spans = await _spans(db, project_id, trace_id)
-    # Checked when it came in; checking megabytes of content again would cost more than reading it.
-    return records.Trace.model_construct(
-        id=TraceId(row.id),
-        name=row.name,
-        status=TraceStatus(row.status),
-        input=row.input,
-        output=row.output,
-        metadata=row.metadata,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        session_id=row.session_id,
-        environment=row.environment,
-        spans=tuple(_record(span) for span in spans),
-    )
-
-
-def _record(span: Row[Any]) -> records.Span:
-    return records.Span.model_construct(
-        id=SpanId(span.id),
-        parent_id=cast(SpanId | None, span.parent_span_id),
-        name=span.name,
-        kind=SpanKind(span.kind),
-        status=SpanStatus(span.status),
-        input=span.input,
-        output=span.output,
-        error=span.error,
-        model=span.model,
-        metadata=span.metadata,
-        started_at=span.started_at,
-        ended_at=span.ended_at,
-    )
 
 
 async def _row(db: Reader, project_id: ProjectId, trace_id: UUID) -> Row[Any] | None:

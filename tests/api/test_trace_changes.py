@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from api.models.traces import SpanDetail, TraceDetail
 from core.ids import Scope
-from core.queries import traces
+from core.queries import loading
 from core.tables import metadata
 from tests.api.conftest import Service
 from tests.factories import START, span_body
@@ -79,8 +79,7 @@ async def test_metrics_see_a_trace_as_it_was_changed(service: Service) -> None:
     path = f"/traces/{trace_id}/spans/{span['span_id']}"
     await service.client.patch(path, json={"error": "It broke."})
     async with service.database.read() as db:
-        seen = await traces.load(db, service.project_id, UUID(trace_id))
-    assert seen is not None
+        seen = (await loading.load(db, service.project_id, [UUID(trace_id)]))[UUID(trace_id)]
     assert (seen.output, seen.spans[0].error) == ("Sorry.", "It broke.")
 
 

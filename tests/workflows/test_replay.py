@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import WorkflowSerializationContext
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
@@ -13,6 +14,7 @@ from tests.workflows.recording import FOLDER
 from workflows.batch import EvalBatchWorkflow
 from workflows.evaluation import EvalRunWorkflow
 from workflows.monitor import MonitorWorkflow
+from workflows.sandbox import LeanSandbox
 
 HISTORIES = sorted(FOLDER.glob("*.json"))
 
@@ -21,12 +23,21 @@ def replayer() -> Replayer:
     return Replayer(
         workflows=[EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow],
         data_converter=pydantic_data_converter,
+        workflow_runner=LeanSandbox(),
     )
 
 
 def read(text: str) -> WorkflowHistory:
     started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
     return WorkflowHistory.from_json(started["workflowId"], text)
+
+
+def test_no_payload_of_ours_depends_on_the_context_it_is_made_in() -> None:
+    converter = pydantic_data_converter
+    within = converter.with_context(WorkflowSerializationContext("default", "a-run"))
+    assert within.payload_converter is converter.payload_converter
+    assert within.failure_converter is converter.failure_converter
+    assert converter.payload_codec is None
 
 
 def test_there_are_histories_of_every_way_a_run_or_a_monitor_ends() -> None:

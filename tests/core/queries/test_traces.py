@@ -12,7 +12,7 @@ from core.errors import NotFound
 from core.filters import TraceFilters, TraceListFilters
 from core.ids import ProjectId, SpanKind, TraceStatus
 from core.ingestion import TraceBody
-from core.queries import totals, traces
+from core.queries import loading, totals, traces
 from core.queries.traces import Listing, SortKey, Stored
 from core.tables import metadata
 from tests.conftest import make_project
@@ -117,7 +117,7 @@ async def test_a_trace_of_another_project_is_not_found(database: Database) -> No
         await get(database, here, trace_id)
     assert await matches(database, here) == []
     async with database.read() as db:
-        assert await traces.load(db, here, trace_id) is None
+        assert await loading.load(db, here, [trace_id]) == {}
         assert await traces.unknown_ids(db, here, [trace_id]) == [trace_id]
 
 
@@ -128,14 +128,29 @@ async def test_what_metrics_see_is_ordered_by_start_and_typed(
     early = span_body(name="early", kind="TOOL", input={"a": [1]}, metadata={"k": "v"})
     trace_id = await store(database, project_id, spans=[late, early], environment="test")
     async with database.read() as db:
-        trace = await traces.load(db, project_id, trace_id)
-    assert trace is not None
+        trace = (await loading.load(db, project_id, [trace_id]))[trace_id]
     assert (trace.id, trace.status, trace.environment) == (trace_id, TraceStatus.COMPLETED, "test")
     assert [span.name for span in trace.spans] == ["early", "late"]
     assert trace.spans[0].kind is SpanKind.TOOL
     assert trace.spans[0].input == {"a": [1]}
     assert trace.spans[0].metadata == {"k": "v"}
     assert trace == type(trace).model_validate(trace.model_dump())
+
+
+async def test_traces_are_loaded_together_each_with_its_own_spans(
+    database: Database, project_id: ProjectId
+) -> None:
+    one = await store(database, project_id, name="one", spans=[span_body(name="a")])
+    two = await store(
+        database, project_id, name="two", spans=[span_body(name="b"), span_body(name="c")]
+    )
+    bare = await store(database, project_id, name="bare", spans=[])
+    async with database.read() as db:
+        found = await loading.load(db, project_id, [two, uuid4(), one, bare])
+    seen = {
+        id: (trace.name, sorted(span.name for span in trace.spans)) for id, trace in found.items()
+    }
+    assert seen == {one: ("one", ["a"]), two: ("two", ["b", "c"]), bare: ("bare", [])}
 
 
 async def test_unknown_ids_are_listed_in_the_order_given(
