@@ -23,21 +23,28 @@ REPORTS_GO_ON: Final = "reports-go-on"
 
 @dataclass(frozen=True)
 class BatchInput:
+    """`followed`: other batches wait until this one no longer needs all of its share."""
+
     number: int
     slice: Slice
     target_type: TargetType
     model: str
     fresh: bool
     pairs_in_flight: int
+    followed: bool = False
 
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """Absolute, so that a report seen twice or late does no harm."""
+    """Absolute, so that a report seen twice or late does no harm.
+
+    `draining`: its last pairs are under way or wait for those; there is room for another batch.
+    """
 
     number: int
     evaluated: int = 0
     failed: int = 0
+    draining: bool = False
 
 
 @workflow.defn(name="EvalBatch")
@@ -50,6 +57,7 @@ class EvalBatchWorkflow:
         self._targets: list[SliceTarget] = []
         self._left: dict[str, int] = {}
         self._failed = 0
+        self._draining = False
         self._began_at = self._reported_at = workflow.time()
         self._reports = 0
 
@@ -68,11 +76,16 @@ class EvalBatchWorkflow:
             ]
         )
 
+        async def take() -> Pair | None:
+            if not lineup.has_next:
+                await self._drain()
+            return await lineup.take()
+
         async def judge(pair: Pair) -> None:
             await self._judge(pair)
             lineup.done(pair)
 
-        await run_window(lineup.take, judge, width=batch.pairs_in_flight)
+        await run_window(take, judge, width=batch.pairs_in_flight)
         return self._progress()
 
     @workflow.query
@@ -120,13 +133,25 @@ class EvalBatchWorkflow:
             number=self._batch.number,
             evaluated=sum(left == 0 for left in self._left.values()),
             failed=self._failed,
+            draining=self._draining,
         )
 
-    async def _report(self) -> None:
-        parent = workflow.info().parent
-        if parent is None or workflow.time() - self._reported_at < self._pause():
+    async def _drain(self) -> None:
+        if self._draining:
             return
-        self._reports += 1
+        self._draining = True
+        if self._batch.followed:
+            await self._signal_parent()
+
+    async def _report(self) -> None:
+        if workflow.time() - self._reported_at >= self._pause():
+            self._reports += 1
+            await self._signal_parent()
+
+    async def _signal_parent(self) -> None:
+        parent = workflow.info().parent
+        if parent is None:
+            return
         self._reported_at = workflow.time()
         handle = workflow.get_external_workflow_handle(parent.workflow_id)
         await handle.signal("batch_progress", self._progress())

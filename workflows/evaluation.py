@@ -157,9 +157,12 @@ class EvalRunWorkflow:
         batches = self._batches_to_start(cursor)
 
         async def take() -> int | None:
+            # Once more after waiting: another lane may have taken the place.
+            while not self._has_room():
+                await workflow.wait_condition(self._has_room)
             return next(batches, None)
 
-        await run_window(take, self._judge_batch, width=self._run.limits.batches_open)
+        await run_window(take, self._judge_batch, width=self._run.limits.most_batches_open)
         if self._next_batch(cursor) < self._batch_count(cursor):
             await workflow.wait_condition(workflow.all_handlers_finished)
             progress = self.progress()
@@ -183,6 +186,14 @@ class EvalRunWorkflow:
             self._state.batches[number] = BatchProgress(number)
             yield number
 
+    def _has_room(self) -> bool:
+        """A batch that runs out of pairs makes room before it ends: the judge is kept busy."""
+        drawing = sum(not self._state.batches[n].draining for n in self._open_batches())
+        return drawing < self._run.limits.batches_open
+
+    def _open_batches(self) -> tuple[int, ...]:
+        return tuple(n for n in self._state.batches if n not in self._state.ended)
+
     def _next_batch(self, cursor: Cursor) -> int:
         return max(self._state.batches, default=cursor.next_batch - 1) + 1
 
@@ -205,6 +216,7 @@ class EvalRunWorkflow:
                 model=self._run.model,
                 fresh=self._run.fresh,
                 pairs_in_flight=self._pairs_in_flight(),
+                followed=self._is_followed(number),
             ),
             id=batch_workflow_id(self._run.run_id, number),
             static_summary=f"Targets {first + 1} to {last + 1}",
@@ -213,6 +225,11 @@ class EvalRunWorkflow:
         self._state.ended.add(number)
         self._watch.moved()
         self._describe()
+
+    def _is_followed(self, number: int) -> bool:
+        """Whether its room will be wanted: the run's last batches leave it empty."""
+        batches = self._batch_count(self._cursor or Cursor(targets=1, pairs=0))
+        return number + self._run.limits.batches_open < batches
 
     def _pairs_in_flight(self) -> int:
         """A run of few batches keeps as many pairs going as one of many."""
@@ -223,8 +240,7 @@ class EvalRunWorkflow:
         return limits.pairs_in_flight * limits.batches_open // open_at_once
 
     def _under_way(self) -> UnderWay:
-        open_batches = (n for n in self._state.batches if n not in self._state.ended)
-        return UnderWay(self._run.run_id, tuple(open_batches))
+        return UnderWay(self._run.run_id, self._open_batches())
 
     async def _finish(self, status: RunStatus, error_message: str | None) -> None:
         """Cannot be cancelled: the row is told how the run ended, whatever else happens."""

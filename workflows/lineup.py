@@ -25,11 +25,14 @@ class Lineup:
         self._ready: deque[Pair] = deque()
         self._behind: dict[Pair, Sequence[Pair]] = {}
 
+    @property
+    def has_next(self) -> bool:
+        """Whether `take` answers at once, with a pair."""
+        return bool(self._ready or self._waiting)
+
     async def take(self) -> Pair | None:
         """The next pair; None when there is none left and none to come."""
-        await workflow.wait_condition(
-            lambda: bool(self._ready or self._waiting) or not self._behind
-        )
+        await workflow.wait_condition(lambda: self.has_next or not self._behind)
         if self._ready:
             return self._ready.popleft()
         if not self._waiting:
@@ -46,10 +49,14 @@ class AllAtOnce:
     """Target by target, as they come."""
 
     def __init__(self, targets: Sequence[Sequence[Pair]]) -> None:
-        self._pairs = iter([pair for pairs in targets for pair in pairs])
+        self._pairs = deque(pair for pairs in targets for pair in pairs)
+
+    @property
+    def has_next(self) -> bool:
+        return bool(self._pairs)
 
     async def take(self) -> Pair | None:
-        return next(self._pairs, None)
+        return self._pairs.popleft() if self._pairs else None
 
     def done(self, pair: Pair) -> None:
         pass

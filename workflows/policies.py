@@ -21,6 +21,11 @@ class Limits:
     pairs_in_flight: int = 80
     batches_per_run: int = 200
 
+    @property
+    def most_batches_open(self) -> int:
+        """With those that only wait for their last pairs: one slow pair must not hold a run up."""
+        return 2 * self.batches_open
+
 
 PROGRESS_SECONDS: Final = 1.0
 PROGRESS_SHARE: Final = 0.1
