@@ -12,7 +12,7 @@ from core.database import Database
 from core.errors import Forbidden, Invalid, Unauthenticated
 from core.ids import ProjectId, Scope
 from core.queries import keys, projects
-from core.tables import ApiKey
+from core.queries.keys import UsableKey
 
 _ORDER = [Scope.READ, Scope.WRITE, Scope.ADMIN]
 LONGEST_NAME = 128
@@ -83,10 +83,10 @@ class Authenticator:
         _check_scope(key, needed)
         named = named_project(headers)
         if key.project_id is None:
-            return Access(await self._named(named, Scope(key.scope)), key.id)
+            return Access(await self._named(named, key.scope), key.id)
         return Access(await self._bound(ProjectId(key.project_id), named), key.id)
 
-    async def _find_usable(self, texts: Sequence[str]) -> dict[str, ApiKey]:
+    async def _find_usable(self, texts: Sequence[str]) -> dict[str, UsableKey]:
         async with self._database.read() as db:
             return await keys.find_usable(db, set(texts))
 
@@ -121,8 +121,8 @@ class Authenticator:
         return id
 
 
-def _check_scope(key: ApiKey, needed: Scope) -> None:
-    scope = Scope(key.scope)
+def _check_scope(key: UsableKey, needed: Scope) -> None:
+    scope = key.scope
     if _ORDER.index(scope) < _ORDER.index(needed):
         raise Forbidden(f"This API key has the scope {scope}; {needed} is needed here.")
 

@@ -76,11 +76,17 @@ async def find_each(
     db: Reader, asked: Collection[tuple[ProjectId, UUID]]
 ) -> dict[tuple[ProjectId, UUID], EvalRun]:
     """Those that there are, of several projects at once; each run stays in its project."""
-    of_theirs = dialect.checked(col(EvalRun.project_id)).in_({project for project, _ in asked})
-    by_id = col(EvalRun.id).in_({run for _, run in asked})
-    rows = await db.scalars(select(EvalRun).where(of_theirs, by_id))
+    projects, ids = {project for project, _ in asked}, {run for _, run in asked}
+    rows = await db.scalars(_BY_ID, {"projects": list(projects), "ids": list(ids)})
     named = ((ProjectId(row.project_id), row.id, row) for row in rows)
     return {(project, run): row for project, run, row in named if (project, run) in asked}
+
+
+# Made once: whoever polls asks it.
+_BY_ID: Final = select(EvalRun).where(
+    dialect.checked(col(EvalRun.project_id)).in_(bindparam("projects", expanding=True)),
+    col(EvalRun.id).in_(bindparam("ids", expanding=True)),
+)
 
 
 async def get(

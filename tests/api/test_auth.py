@@ -13,7 +13,6 @@ from core import clock
 from core.database import Reader
 from core.ids import Scope
 from core.queries import keys, projects
-from core.tables import ApiKey
 from tests.api.conftest import Service
 from tests.factories import trace_body
 
@@ -87,7 +86,7 @@ async def test_requests_that_come_at_the_same_time_share_a_look_up(
 ) -> None:
     find_usable, asked = keys.find_usable, []
 
-    async def seen(db: Reader, texts: Collection[str]) -> dict[str, ApiKey]:
+    async def seen(db: Reader, texts: Collection[str]) -> dict[str, keys.UsableKey]:
         asked.append(set(texts))
         return await find_usable(db, texts)
 
