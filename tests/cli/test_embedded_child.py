@@ -170,3 +170,19 @@ def test_a_leash_whose_parent_is_gone_already_starts_nothing(tmp_path: Path) -> 
         [sys.executable, str(leash), "1", *command], capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (1, b"")
+
+
+@pytest.mark.parametrize(("said", "expected"), [(None, "2"), ("7", "7")])
+async def test_a_child_has_few_heaps_unless_the_environment_says_otherwise(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch, said: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if said is not None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", said)
+    monkeypatch.setenv("OF_THE_PARENT", "handed on")
+    names = ("MALLOC_ARENA_MAX", "OF_THE_PARENT")
+    code = f"import os, time; print(*(os.environ[n] for n in {names}), 'here', flush=True)"
+    child = nursery.child(f"{code}; time.sleep(600)")
+    await child.start()
+    await said_it_is_here(child)
+    assert child.log.read_text().split() == [expected, "handed", "on", "here"]
