@@ -85,7 +85,7 @@ class Gate:
     async def _look(self, project_id: ProjectId, run_id: UUID) -> bool:
         asked_at = time.monotonic()
         try:
-            async with self._database.read() as db:
+            async with self._database.read_once() as db:
                 is_open = await runs.is_open(db, project_id, run_id)
             # Rebuilt rather than added to: runs come and go for as long as the worker lives.
             self._seen = {

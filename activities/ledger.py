@@ -78,7 +78,7 @@ class Ledger:
             del self._unwritten[key]
 
     async def _read(self, batch: Sequence[Key]) -> dict[Key, KeptJudgement]:
-        async with self._database.read() as db:
+        async with self._database.read_once() as db:
             return await judgements.find(db, batch)
 
     async def _write(self, batch: Sequence[NewScore | KeptJudgement]) -> set[UUID]:

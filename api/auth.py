@@ -87,7 +87,7 @@ class Authenticator:
         return Access(await self._bound(ProjectId(key.project_id), named), key.id)
 
     async def _find_usable(self, texts: Sequence[str]) -> dict[str, UsableKey]:
-        async with self._database.read() as db:
+        async with self._database.read_once() as db:
             return await keys.find_usable(db, set(texts))
 
     async def _bound(self, project_id: ProjectId, named: NamedProject) -> ProjectId:

@@ -32,5 +32,5 @@ class RunRows:
         return row
 
     async def _read(self, batch: Sequence[Name]) -> dict[Name, EvalRun]:
-        async with self._database.read() as db:
+        async with self._database.read_once() as db:
             return await runs.find_each(db, set(batch))

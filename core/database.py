@@ -29,10 +29,19 @@ class Database:
         # Waiting here costs nothing; SQLite's own wait for its lock polls and starves.
         self._turn = asyncio.Lock() if dialect.is_single_writer(self.engine) else None
         self.writing_engine = self.engine.execution_options(writes=True)
+        self._reading_engine = dialect.snapshot(self.engine)
+        self._alone_engine = dialect.alone(self.engine)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
-        async with Reader(self.engine, expire_on_commit=False, autoflush=False) as session:
+        async with Reader(self._reading_engine, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def read_once(self) -> AsyncIterator[Reader]:
+        """For a block of one statement, which is a snapshot by itself: a transaction around it
+        would take as long again."""
+        async with Reader(self._alone_engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
     @asynccontextmanager

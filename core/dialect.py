@@ -266,8 +266,23 @@ def _configure_sqlite(engine: AsyncEngine) -> None:
     def on_begin(connection: Any) -> None:
         # A transaction that upgrades from reading to writing fails at once with SQLITE_BUSY,
         # whatever the busy timeout: writers take the lock at their start.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("alone", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+
+def snapshot(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, each transaction of which sees the database as its first statement did."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
+def alone(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine for statements that stand alone: no transaction is begun for them."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(alone=True)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 # Lost connections, deadlocks, a full disk, too many clients, starting up or shutting down: asyncpg
