@@ -35,7 +35,7 @@ from workflows.starting import RunToStart, run_input, run_options
 __all__ = ["EvalRuns", "Existence", "RunToStart"]
 
 QUERY_SECONDS: Final = 2.0
-SHARED_SECONDS: Final = 0.5
+SHARED_SECONDS: Final = 1.0
 KEPT_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 0.02
 
