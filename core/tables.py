@@ -268,6 +268,12 @@ class Score(SQLModel, table=True):
             *("project_id", "target_type", "name", "created_at", "id", "status", "number"),
         ),
         Index(
+            "ix_score_run",
+            *("project_id", "target_type", "eval_run_id", "created_at", "id", "name", "status"),
+            sqlite_where=text("eval_run_id IS NOT NULL"),
+            postgresql_where=text("eval_run_id IS NOT NULL"),
+        ),
+        Index(
             "ix_score_of_session",
             *("project_id", "name", "status", "number", "target_id", "created_at", "id"),
             sqlite_where=text("target_type = 'SESSION'"),
