@@ -113,8 +113,7 @@ async def page(
 ) -> tuple[list[Stored], int]:
     """Without content: `metadata`, `input` and `output` stay unread."""
     total = await totals.count(db, _count(project_id, filters))
-    query = _in_order(project_id, filters, listing, total)
-    rows = await db.execute(query.limit(listing.limit).offset(listing.offset))
+    rows = await db.execute(_page(project_id, filters, listing, total))
     heads = rows.all()
     tags = await _tags(db, project_id, [row.id for row in heads])
     return [Stored(row, tags.get(row.id, [])) for row in heads], total
@@ -130,16 +129,30 @@ def _count(project_id: ProjectId, filters: TraceListFilters) -> Select[Any]:
     return select(counted).select_from(TraceTag).where(*filters.tagged(project_id))
 
 
-def _in_order(
+def _page(
     project_id: ProjectId, filters: TraceListFilters, listing: Listing, total: int
 ) -> Select[Any]:
-    where = filters.where(project_id)
     if listing.sort_by is SortKey.STARTED_AT:
-        if _is_one_tag(filters) and filters.session_id is None and filters.user_id is None:
-            return _along_tag(project_id, filters, descending=listing.descending)
-        # Where few match, to find and sort them is less than to walk past the others.
-        if total >= totals.LARGE:
-            where = filters.looked_up(project_id)
+        found = _by_start(project_id, filters, listing, total)
+        return found.limit(listing.limit).offset(listing.offset)
+    # What no index has in order is sorted, and a deep page keeps all before it: only ids, then.
+    ids = select(col(Trace.id)).where(*filters.where(project_id)).order_by(*listing.order())
+    on_page = col(Trace.id).in_(ids.limit(listing.limit).offset(listing.offset))
+    return (
+        select(*_HEAD)
+        .where(col(Trace.project_id) == project_id, on_page)
+        .order_by(*listing.order())
+    )
+
+
+def _by_start(
+    project_id: ProjectId, filters: TraceListFilters, listing: Listing, total: int
+) -> Select[Any]:
+    if _is_one_tag(filters) and filters.session_id is None and filters.user_id is None:
+        return _along_tag(project_id, filters, descending=listing.descending)
+    # Where few match, to find and sort them is less than to walk past the others.
+    large = total >= totals.LARGE
+    where = filters.looked_up(project_id) if large else filters.where(project_id)
     return select(*_HEAD).where(*where).order_by(*listing.order())
 
 
