@@ -58,7 +58,12 @@ async def fill(database: Database, project_id: ProjectId, traces: int) -> UUID:
             await db.execute(
                 metadata.tables["trace_tag"].insert(),
                 [
-                    {"project_id": project_id, "trace_id": row["id"], "tag": tag}
+                    {
+                        "project_id": project_id,
+                        "trace_id": row["id"],
+                        "tag": tag,
+                        "started_at": row["started_at"],
+                    }
                     for row in rows
                     for tag in (f"team-{row['id'].int % 20}", f"build-{row['id'].int % 2000}")
                 ],

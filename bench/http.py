@@ -42,6 +42,8 @@ MONTH = {
     "to": filled_store.LAST.isoformat(),
 }
 REPEATS = 40
+REPEATS_IN_THE_DEEP = 5
+OFFSETS = (100, 10_000, 100_000, 900_000)
 RESOLVED = 100_000
 
 
@@ -143,9 +145,11 @@ def lists(run_id: UUID, trace_id: UUID) -> dict[str, str]:
         ("/sessions", {"sort_order": "asc"}),
         *(("/sessions", one) for one in (user, {"has_error": "true"}, {"has_error": "false"})),
         *(("/sessions", {"tags": tag}) for tag in ("team-7", "build-7")),
+        *(("/sessions", {"sort_by": key}) for key in ("trace_count", "latency", "cost")),
         ("/sessions/session-7", {}),
         *((scores, one) for one in ({}, month, {"trace_id": trace_id}, {"eval_run_id": run_id})),
         *((scores, completion | more) for more in ({}, month, {"trace_id": trace_id})),
+        (scores, {"eval_run_id": run_id, "status": "FAILED"}),
         *((scores, one) for one in ({"status": "FAILED"}, {"environment": "staging"})),
         (f"{scores}/{trace_id}", {}),
         *((of_sessions, one) for one in ({}, month, session, reliability, reliability | month)),
@@ -184,6 +188,24 @@ def figures() -> dict[str, str]:
     }
 
 
+def depths(traces: int) -> dict[str, str]:
+    """Pages behind ever more rows of the long lists, as far as these go."""
+    sessions = traces // filled_store.TRACES_A_SESSION
+    queries: list[tuple[str, Mapping[str, object]]] = [
+        (path, {**order, "offset": offset})
+        for path, order, length in (
+            ("/traces", {}, traces),
+            ("/traces", {"sort_by": "latency"}, traces),
+            ("/evaluations/trace-scores", {}, 3 * traces),
+            ("/sessions", {}, sessions),
+            ("/sessions", {"sort_by": "cost"}, sessions),
+        )
+        for offset in OFFSETS
+        if offset < length
+    ]
+    return {_label(path, query): f"{path}?{urlencode(query)}" for path, query in queries}
+
+
 def _label(path: str, query: Mapping[str, object]) -> str:
     shown = {name: "…" if isinstance(value, UUID) else value for name, value in query.items()}
     named = "/".join(
@@ -192,12 +214,14 @@ def _label(path: str, query: Mapping[str, object]) -> str:
     return named + "".join(f" {name}={str(value)[:16]}" for name, value in shown.items())
 
 
-async def read(port: int, paths: Mapping[str, str]) -> dict[str, Answers]:
+async def read(
+    port: int, paths: Mapping[str, str], *, repeats: int = REPEATS
+) -> dict[str, Answers]:
     """One after the other over one connection."""
     found = {}
     for label, path in paths.items():
         content = request("GET", path, SIDE)
-        found[label] = await send(port, [content] * REPEATS, status=200, connections=1)
+        found[label] = await send(port, [content] * repeats, status=200, connections=1)
     return found
 
 
@@ -254,8 +278,12 @@ async def measure_reading(port: int, database_url: str, options: argparse.Namesp
         )
         show("The store", {"filled in": f"{time.perf_counter() - began:.0f} s"})
         pages = lists(run_id, await filled_store.trace_of(database, run_id))
-        for title, paths in (("Lists", pages), ("A month in figures", figures())):
-            found = await read(port, paths)
+        for title, paths, repeats in (
+            ("Lists", pages, REPEATS),
+            ("Deep in a list", depths(options.traces), REPEATS_IN_THE_DEEP),
+            ("A month in figures", figures(), REPEATS),
+        ):
+            found = await read(port, paths, repeats=repeats)
             store = f"{options.traces} traces, {3 * options.traces} scores of traces"
             rows = {label: _times(answers) for label, answers in found.items()}
             show(f"{title}, {store}", rows)

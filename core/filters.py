@@ -44,12 +44,13 @@ class _Where:
         self.predicate = predicate
 
 
-def _has_any_tag(tags: list[str], project_id: UUID) -> ColumnElement[bool]:
-    # Rather than by EXISTS, which SQLite would look up for each trace.
-    return col(Trace.id).in_(
-        select(col(TraceTag.trace_id)).where(
-            col(TraceTag.project_id) == project_id, col(TraceTag.tag).in_(tags)
-        )
+def carries_any(trace_id: Any, tags: list[str], project_id: UUID) -> ColumnElement[bool]:
+    """Whether the trace carries one of the tags, looked up for each that is asked about."""
+    # A column of the key, since the key's index is taken where it has all that is asked for.
+    return exists(col(TraceTag.trace_id)).where(
+        col(TraceTag.project_id) == project_id,
+        col(TraceTag.trace_id) == trace_id,
+        dialect.checked(col(TraceTag.tag)).in_(tags),
     )
 
 
@@ -95,7 +96,6 @@ class _TraceFields(_Filters):
     ] = None
     tags: Annotated[
         list[PlainText] | None,
-        _Where(_has_any_tag),
         Field(max_length=MAX_TAGS, description="Traces that carry any of these tags."),
     ] = None
     name: Annotated[
@@ -104,20 +104,44 @@ class _TraceFields(_Filters):
         Field(description="Traces whose name contains this, whatever the case."),
     ] = None
 
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        """From which moment on, and before which, a trace must have started."""
+        return None, None
+
     def where(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
         """Predicates on `Trace`, the project's first."""
-        return [col(Trace.project_id) == project_id, *self.predicates(project_id)]
+        if not self.tags or self.session_id is not None or self.user_id is not None:
+            # A session and a user have fewer traces than a tag.
+            return self.looked_up(project_id)
+        # Rather than by EXISTS, which SQLite would look up for each trace.
+        tagged = select(col(TraceTag.trace_id)).where(*self.tagged(project_id))
+        return [*self.untagged(project_id), col(Trace.id).in_(tagged)]
 
     def looked_up(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
         """The same, with tags looked up trace by trace: less work where many carry them."""
         if not self.tags:
-            return self.where(project_id)
-        tagged = exists().where(
-            col(TraceTag.project_id) == project_id,
-            col(TraceTag.trace_id) == col(Trace.id),
-            col(TraceTag.tag).in_(self.tags),
-        )
-        return [*self.model_copy(update={"tags": None}).where(project_id), tagged]
+            return self.untagged(project_id)
+        return [*self.untagged(project_id), carries_any(col(Trace.id), self.tags, project_id)]
+
+    @property
+    def only_tags(self) -> bool:
+        """Whether tags, with the period, are all that is asked."""
+        others = (self.status, self.session_id, self.user_id, self.name)
+        return bool(self.tags) and all(value is None for value in others)
+
+    def untagged(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
+        """Predicates on `Trace` of all but the tags."""
+        return [col(Trace.project_id) == project_id, *self.predicates(project_id)]
+
+    def tagged(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
+        """Predicates on `TraceTag`: what tags and period ask of one."""
+        since, until = self.period()
+        found = [col(TraceTag.project_id) == project_id, col(TraceTag.tag).in_(self.tags or [])]
+        if since is not None:
+            found.append(col(TraceTag.started_at) >= since)
+        if until is not None:
+            found.append(col(TraceTag.started_at) < until)
+        return found
 
 
 class TraceFilters(_TraceFields):
@@ -139,6 +163,9 @@ class TraceFilters(_TraceFields):
         _check_order(date_from=self.date_from, date_to=self.date_to)
         return self
 
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        return self.date_from, self.date_to
+
 
 class TraceListFilters(_TraceFields):
     """Which traces a list shows. All optional, all combined with AND."""
@@ -158,6 +185,9 @@ class TraceListFilters(_TraceFields):
     def _dates_in_order(self) -> Self:
         _check_order(started_after=self.started_after, started_before=self.started_before)
         return self
+
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        return self.started_after, self.started_before
 
 
 class ScoreFilters(_Filters):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from core import dialect
-from core.filters import MAX_TAGS, Moment
+from core.filters import MAX_TAGS, Moment, carries_any
 from core.ids import ProjectId, TraceStatus
 from core.tables import Trace, TraceTag
 from core.text import PlainText
@@ -151,13 +151,7 @@ class SessionListFilters(_SessionFields):
         if self.user_id is not None:
             found.append(same.where(col(other.user_id) == self.user_id))
         if self.tags:
-            found.append(
-                same.where(
-                    col(TraceTag.project_id) == project_id,
-                    col(TraceTag.trace_id) == col(other.id),
-                    col(TraceTag.tag).in_(self.tags),
-                )
-            )
+            found.append(same.where(carries_any(col(other.id), self.tags, project_id)))
         if self.has_error is not None:
             failed = same.where(col(other.status) == TraceStatus.ERROR)
             found.append(failed if self.has_error else ~failed)

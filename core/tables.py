@@ -160,17 +160,20 @@ class Span(SQLModel, table=True):
 
 
 class TraceTag(SQLModel, table=True):
+    """`started_at` is the trace's, so that a tag's traces are found by time."""
+
     __tablename__ = "trace_tag"
     __table_args__: ClassVar[Any] = (
         ForeignKeyConstraint(
             ["project_id", "trace_id"], ["trace.project_id", "trace.id"], ondelete="CASCADE"
         ),
-        Index("ix_trace_tag_tag", "project_id", "tag", "trace_id"),
+        Index("ix_trace_tag_started", "project_id", "tag", "started_at", "trace_id"),
     )
 
     project_id: UUID = Field(primary_key=True)
     trace_id: UUID = Field(primary_key=True)
     tag: str = Field(primary_key=True, max_length=255)
+    started_at: datetime = _moment()
 
 
 class EvalRun(SQLModel, table=True):
@@ -263,6 +266,12 @@ class Score(SQLModel, table=True):
         Index(
             "ix_score_name",
             *("project_id", "target_type", "name", "created_at", "id", "status", "number"),
+        ),
+        Index(
+            "ix_score_run",
+            *("project_id", "target_type", "eval_run_id", "created_at", "id", "name", "status"),
+            sqlite_where=text("eval_run_id IS NOT NULL"),
+            postgresql_where=text("eval_run_id IS NOT NULL"),
         ),
         Index(
             "ix_score_of_session",

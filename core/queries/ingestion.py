@@ -34,6 +34,8 @@ _SPAN_SCALARS: Final = (
 )
 _SUMS: Final = ("total_tokens", "prompt_tokens", "completion_tokens", "total_cost")
 
+_TAGS_A_STATEMENT = 1000
+
 Values = dict[str, Any]
 Key = tuple[ProjectId, UUID]
 
@@ -79,7 +81,10 @@ async def _add_traces(
     ]
     if span_rows:
         await db.execute(_add(dialect_name, _SPAN), span_rows)
-    await _add_tags(db, [(key, tag) for key in added for tag in sorted(set(bodies[key].tags))])
+    for_tags = [
+        row for key in added for row in tag_rows(key, bodies[key].started_at, bodies[key].tags)
+    ]
+    await add_tags(db, for_tags)
     return added
 
 
@@ -97,10 +102,17 @@ def _new_row(key: Key, body: TraceBody, spans: Mapping[UUID, Values], moment: da
     }
 
 
-async def _add_tags(db: Writer, tags: Sequence[tuple[Key, str]]) -> None:
-    if tags:
-        rows = [{"project_id": key[0], "trace_id": key[1], "tag": tag} for key, tag in tags]
-        await db.execute(_add_new(db.get_bind().dialect.name, _TAG), rows)
+def tag_rows(key: Key, started_at: datetime, tags: Iterable[str]) -> list[Values]:
+    """One for each tag of a trace that started then."""
+    trace = {"project_id": key[0], "trace_id": key[1], "started_at": started_at}
+    return [trace | {"tag": tag} for tag in sorted(set(tags))]
+
+
+async def add_tags(db: Writer, rows: Sequence[Values]) -> None:
+    """Leaves those alone that are there already."""
+    statement = _add_new(db.get_bind().dialect.name, _TAG)
+    for chunk in dialect.chunks(rows, _TAGS_A_STATEMENT):
+        await db.execute(statement, chunk)
 
 
 async def _merge(db: Writer, key: Key, body: TraceBody) -> None:
@@ -115,7 +127,7 @@ async def _merge(db: Writer, key: Key, body: TraceBody) -> None:
         if body.metadata:
             sent["metadata"] = held["metadata"] | body.metadata
     sent |= sums
-    await _add_tags(db, [(key, tag) for tag in sorted(set(body.tags))])
+    await add_tags(db, tag_rows(key, held["started_at"], body.tags))
     await change(db, key, held, sent)
 
 
@@ -143,6 +155,12 @@ async def change(db: Writer, key: Key, held: Values, values: Values) -> None:
             updated_at=clock.now(),
         )
     )
+    if changed["started_at"] != held["started_at"]:
+        await db.execute(
+            update(_TAG)
+            .where(_TAG.c.project_id == key[0], _TAG.c.trace_id == key[1])
+            .values(started_at=changed["started_at"])
+        )
     if changed["environment"] != held["environment"]:
         await db.execute(
             update(_SCORE)

@@ -210,11 +210,14 @@ async def _completed(db: Reader, project_id: ProjectId, rows: Sequence[Row[Any]]
             TraceTag,
             (col(TraceTag.project_id) == col(Trace.project_id))
             & (col(TraceTag.trace_id) == col(Trace.id)),
+            # Or SQLite may begin with the tags, of which there are a project's.
+            isouter=True,
         )
         .where(*mine)
         .order_by(col(Trace.session_id), col(TraceTag.tag))
     )
     tags: dict[str | None, list[str]] = {}
     for session, tag in found:
-        tags.setdefault(session, []).append(tag)
+        if tag is not None:
+            tags.setdefault(session, []).append(tag)
     return [Stored(row, user_of.get(row.session_id), tags.get(row.session_id, [])) for row in rows]

@@ -1,17 +1,27 @@
 """Changing and deleting traces that are there."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
 
-from core import clock, dialect, ingestion
+from core import clock, ingestion
 from core.database import Writer
 from core.errors import NotFound
 from core.ids import ProjectId, TargetType
 from core.ingestion import SpanBody, SpanChanges, TraceChanges
-from core.queries.ingestion import change, counted, lock, put_spans, spans_by_id, write_spans
+from core.queries.ingestion import (
+    add_tags,
+    change,
+    counted,
+    lock,
+    put_spans,
+    spans_by_id,
+    tag_rows,
+    write_spans,
+)
 from core.tables import metadata
 
 _TRACE: Final = metadata.tables["trace"]
@@ -20,13 +30,12 @@ _SCORE: Final = metadata.tables["score"]
 
 _HEAD: Final = {"name", "status", "input", "output", "ended_at"}
 
-_TAGS_A_STATEMENT = 1000
-
 
 async def change_trace(
     db: Writer, project_id: ProjectId, trace_id: UUID, changes: TraceChanges
 ) -> None:
     """Raises NotFound."""
+    key = (project_id, trace_id)
     held = await _locked(db, project_id, trace_id)
     values = ingestion.sent(changes)
     if values.keys() & _HEAD:
@@ -36,8 +45,8 @@ async def change_trace(
     if tags is not None:
         of_trace = (_TAG.c.project_id == project_id, _TAG.c.trace_id == trace_id)
         await db.execute(delete(_TAG).where(*of_trace))
-        await _add_tags(db, project_id, [trace_id], tags)
-    await change(db, (project_id, trace_id), held, values)
+        await add_tags(db, tag_rows(key, held["started_at"], tags))
+    await change(db, key, held, values)
 
 
 async def add_spans(
@@ -65,7 +74,7 @@ async def change_span(
 async def remove(db: Writer, project_id: ProjectId, trace_ids: Sequence[UUID]) -> int:
     """Deletes those the project has, with spans, tags and scores, and says how many."""
     # Locked before anything else, in one order for everybody: no two requests wait for each other.
-    ids = await _lock_known(db, project_id, trace_ids)
+    ids = list(await _lock_known(db, project_id, trace_ids))
     await db.execute(
         delete(_SCORE).where(
             _SCORE.c.project_id == project_id,
@@ -87,7 +96,8 @@ async def retag(
     remove: Sequence[str],
 ) -> int:
     """Adds and removes tags of those traces the project has, and says how many these are."""
-    ids = await _lock_known(db, project_id, trace_ids)
+    known = await _lock_known(db, project_id, trace_ids)
+    ids = list(known)
     if not ids or not (add or remove):
         return len(ids)
     await db.execute(
@@ -95,7 +105,8 @@ async def retag(
             _TAG.c.project_id == project_id, _TAG.c.trace_id.in_(ids), _TAG.c.tag.in_(set(remove))
         )
     )
-    await _add_tags(db, project_id, ids, add)
+    rows = [tag_rows((project_id, id), started_at, add) for id, started_at in known.items()]
+    await add_tags(db, [row for of_trace in rows for row in of_trace])
     await db.execute(
         update(_TRACE)
         .where(_TRACE.c.project_id == project_id, _TRACE.c.id.in_(ids))
@@ -104,14 +115,17 @@ async def retag(
     return len(ids)
 
 
-async def _lock_known(db: Writer, project_id: ProjectId, trace_ids: Sequence[UUID]) -> list[UUID]:
-    found = await db.scalars(
-        select(_TRACE.c.id)
+async def _lock_known(
+    db: Writer, project_id: ProjectId, trace_ids: Sequence[UUID]
+) -> dict[UUID, datetime]:
+    """Those the project has, each with when it started."""
+    found = await db.execute(
+        select(_TRACE.c.id, _TRACE.c.started_at)
         .where(_TRACE.c.project_id == project_id, _TRACE.c.id.in_(set(trace_ids)))
         .order_by(_TRACE.c.id)
         .with_for_update()
     )
-    return list(found)
+    return {row.id: row.started_at for row in found}
 
 
 async def _locked(db: Writer, project_id: ProjectId, trace_id: UUID) -> dict[str, Any]:
@@ -119,16 +133,3 @@ async def _locked(db: Writer, project_id: ProjectId, trace_id: UUID) -> dict[str
     if held is None:
         raise NotFound("trace", trace_id)
     return held
-
-
-async def _add_tags(
-    db: Writer, project_id: ProjectId, trace_ids: Sequence[UUID], tags: Sequence[str]
-) -> None:
-    rows = [
-        {"project_id": project_id, "trace_id": trace_id, "tag": tag}
-        for trace_id in trace_ids
-        for tag in sorted(set(tags))
-    ]
-    statement = dialect.insert(db.get_bind().dialect.name, _TAG).on_conflict_do_nothing()
-    for chunk in dialect.chunks(rows, _TAGS_A_STATEMENT):
-        await db.execute(statement, chunk)

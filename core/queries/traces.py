@@ -110,20 +110,65 @@ async def page(
     db: Reader, project_id: ProjectId, filters: TraceListFilters, listing: Listing
 ) -> tuple[list[Stored], int]:
     """Without content: `metadata`, `input` and `output` stay unread."""
-    where = filters.where(project_id)
-    total = await totals.count(db, select(func.count()).select_from(Trace).where(*where))
-    if total >= totals.LARGE and listing.sort_by is SortKey.STARTED_AT:
-        where = filters.looked_up(project_id)
-    rows = await db.execute(
-        select(*_HEAD)
-        .where(*where)
-        .order_by(*listing.order())
-        .limit(listing.limit)
-        .offset(listing.offset)
-    )
+    total = await totals.count(db, _count(project_id, filters))
+    rows = await db.execute(_page(project_id, filters, listing, total))
     heads = rows.all()
     tags = await _tags(db, project_id, [row.id for row in heads])
     return [Stored(row, tags.get(row.id, [])) for row in heads], total
+
+
+def _count(project_id: ProjectId, filters: TraceListFilters) -> Select[Any]:
+    if not filters.only_tags:
+        return select(func.count()).select_from(Trace).where(*filters.where(project_id))
+    # No trace is looked at. One may carry several of the tags.
+    counted = (
+        func.count() if _is_one_tag(filters) else func.count(col(TraceTag.trace_id).distinct())
+    )
+    return select(counted).select_from(TraceTag).where(*filters.tagged(project_id))
+
+
+def _page(
+    project_id: ProjectId, filters: TraceListFilters, listing: Listing, total: int
+) -> Select[Any]:
+    if listing.sort_by is SortKey.STARTED_AT:
+        found = _by_start(project_id, filters, listing, total)
+        return found.limit(listing.limit).offset(listing.offset)
+    # What no index has in order is sorted, and a deep page keeps all before it: only ids, then.
+    ids = select(col(Trace.id)).where(*filters.where(project_id)).order_by(*listing.order())
+    on_page = col(Trace.id).in_(ids.limit(listing.limit).offset(listing.offset))
+    return (
+        select(*_HEAD)
+        .where(col(Trace.project_id) == project_id, on_page)
+        .order_by(*listing.order())
+    )
+
+
+def _by_start(
+    project_id: ProjectId, filters: TraceListFilters, listing: Listing, total: int
+) -> Select[Any]:
+    if _is_one_tag(filters) and filters.session_id is None and filters.user_id is None:
+        return _along_tag(project_id, filters, descending=listing.descending)
+    # Where few match, to find and sort them is less than to walk past the others.
+    large = total >= totals.LARGE
+    where = filters.looked_up(project_id) if large else filters.where(project_id)
+    return select(*_HEAD).where(*where).order_by(*listing.order())
+
+
+def _is_one_tag(filters: TraceListFilters) -> bool:
+    return len(filters.tags or []) == 1
+
+
+def _along_tag(
+    project_id: ProjectId, filters: TraceListFilters, *, descending: bool
+) -> Select[Any]:
+    """The index of tags holds the traces of one in the order of their start."""
+    places = (col(TraceTag.started_at), col(TraceTag.trace_id))
+    return (
+        select(*_HEAD)
+        .join(TraceTag, (col(TraceTag.project_id) == project_id) & (places[1] == col(Trace.id)))
+        .where(*filters.untagged(project_id), *filters.tagged(project_id))
+        .order_by(*(place.desc() if descending else place.asc() for place in places))
+    )
 
 
 async def of_session(

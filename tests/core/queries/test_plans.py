@@ -1,0 +1,97 @@
+"""What lists look through in SQLite, which has no statistics to choose an index by."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event
+
+from core.database import Database, Reader
+from core.filters import TraceListFilters, TraceScoreFilters
+from core.ids import ProjectId, ScoreStatus, TraceStatus
+from core.paging import Page
+from core.queries import scores, sessions, totals, traces
+from core.queries.session_order import SortKey
+from core.queries.traces import Listing
+from core.session_filters import SessionListFilters
+from tests.conftest import make_project
+from tests.factories import START, store_traces
+
+ALL_OF_A_PROJECT = ("(project_id=?)", "(project_id=? AND target_type=?)")
+
+
+async def steps(
+    database: Database, project_id: ProjectId, filters: Any, table: str, *, statistics: bool
+) -> list[str]:
+    """How each query behind a list reads the table."""
+    ran: list[tuple[str, Any]] = []
+
+    def note(*call: Any) -> None:
+        ran.append((call[2], call[3]))
+
+    await store_traces(database, project_id, 3, tags=["x", "y"], session_id="s", user_id="u")
+    if statistics:
+        async with database.write() as writer:
+            # Of some tables, as after one was written anew.
+            await (await writer.connection()).exec_driver_sql("ANALYZE trace")
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    async with database.read() as db:
+        await listed(db, project_id, filters)
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    found = []
+    async with database.engine.connect() as connection:
+        for statement, parameters in [one for one in ran if one[0].startswith("SELECT")]:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            found += [row.detail for row in plan if f" {table}" in row.detail]
+    return found
+
+
+async def listed(db: Reader, project_id: ProjectId, filters: Any) -> None:
+    if isinstance(filters, TraceListFilters):
+        await traces.page(db, project_id, filters, Listing())
+    elif isinstance(filters, SessionListFilters):
+        await sessions.page(db, project_id, filters, Page(), (SortKey.RECENT, True))
+    else:
+        await scores.page(db, project_id, filters, Page())
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        TraceListFilters(tags=["x"]),
+        TraceListFilters(tags=["x"], started_after=START),
+        TraceListFilters(tags=["x", "y"], started_after=START),
+        TraceListFilters(tags=["x"], user_id="u"),
+        TraceListFilters(tags=["x"], session_id="s"),
+        TraceListFilters(tags=["x"], status=TraceStatus.COMPLETED),
+        SessionListFilters(),
+        SessionListFilters(tags=["x", "y"]),
+        SessionListFilters(user_id="u"),
+    ],
+    ids=str,
+)
+async def test_no_list_looks_through_all_tags_of_a_project(
+    sqlite: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    filters: TraceListFilters | SessionListFilters,
+    large: bool,
+    statistics: bool,
+) -> None:
+    if large:
+        monkeypatch.setattr(totals, "LARGE", 0)
+    project_id = await make_project(sqlite)
+    found = await steps(sqlite, project_id, filters, "trace_tag", statistics=statistics)
+    assert found
+    assert [step for step in found if step.endswith(ALL_OF_A_PROJECT)] == []
+
+
+@pytest.mark.parametrize("status", [None, ScoreStatus.FAILED])
+async def test_a_list_of_a_runs_scores_looks_through_no_others(
+    sqlite: Database, status: ScoreStatus | None
+) -> None:
+    filters = TraceScoreFilters(eval_run_id=uuid4(), status=status, name="quality")
+    found = await steps(sqlite, await make_project(sqlite), filters, "score", statistics=False)
+    assert len(found) == 2
+    assert all("eval_run_id=?" in step for step in found)
