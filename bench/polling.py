@@ -133,7 +133,7 @@ async def main() -> None:
     parser.add_argument("--every", type=float, default=1.0, help="Seconds between two questions.")
     parser.add_argument("--seconds", type=float, default=10.0, help="Of each spell.")
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--traces", type=int, default=5_000)
+    parser.add_argument("--traces", type=int, default=8_000)
     parser.add_argument("--latency", type=float, default=0.2, help="Seconds a judge call takes.")
     options = parser.parse_args()
     async with mock_judge("--latency", str(options.latency)) as judge, embedded(judge) as stack:
