@@ -52,6 +52,13 @@ async def continued(stack: Stack) -> EvalRun:
     return run
 
 
+async def followed(stack: Stack) -> EvalRun:
+    """Each batch makes room for the next before it ends."""
+    run = await stack.post(traces=6, limits=Limits(pairs_per_batch=6, batches_open=1))
+    await stack.handle(run).result()
+    return run
+
+
 async def stopped(stack: Stack) -> EvalRun:
     async def bad_key(question: Question[Any], times: int) -> None:
         if stack.judges.asked.total() > 4:
@@ -132,7 +139,7 @@ async def interrupted(stack: Stack) -> str:
     return handle.id
 
 
-SCENARIOS = (completed, continued, stopped, cancelled, held_up)
+SCENARIOS = (completed, continued, followed, stopped, cancelled, held_up)
 MONITOR_SCENARIOS = (judged, unchanged, unjudged, interrupted)
 
 

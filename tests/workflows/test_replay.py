@@ -42,7 +42,7 @@ def test_no_payload_of_ours_depends_on_the_context_it_is_made_in() -> None:
 
 def test_there_are_histories_of_every_way_a_run_or_a_monitor_ends() -> None:
     ways = {path.stem.split("-")[1] for path in HISTORIES}
-    assert ways >= {"completed", "continued", "stopped", "cancelled", "held_up"}
+    assert ways >= {"completed", "continued", "followed", "stopped", "cancelled", "held_up"}
     assert ways >= {"judged", "unchanged", "unjudged", "interrupted"}
 
 
