@@ -41,6 +41,7 @@ MONTH = {
     "from": (filled_store.LAST - timedelta(days=30)).isoformat(),
     "to": filled_store.LAST.isoformat(),
 }
+LAST_DAY = (filled_store.LAST - timedelta(days=1)).isoformat()
 REPEATS = 40
 REPEATS_IN_THE_DEEP = 5
 OFFSETS = (100, 10_000, 100_000, 900_000)
@@ -143,6 +144,7 @@ def lists(run_id: UUID, trace_id: UUID) -> dict[str, str]:
         ("/traces/users", {}),
         ("/sessions", {}),
         ("/sessions", {"sort_order": "asc"}),
+        *(("/sessions", period) for period in (started, {"started_after": LAST_DAY})),
         *(("/sessions", one) for one in (user, {"has_error": "true"}, {"has_error": "false"})),
         *(("/sessions", {"tags": tag}) for tag in ("team-7", "build-7")),
         *(("/sessions", {"sort_by": key}) for key in ("trace_count", "latency", "cost")),

@@ -49,7 +49,7 @@ class Row:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=2, help="Worker processes.")
+    parser.add_argument("--workers", type=int, default=1, help="Worker processes.")
     parser.add_argument("--traces", type=int, nargs="+", default=SIZES)
     parser.add_argument("--latency", type=float, nargs="+", default=LATENCIES, help="Seconds.")
     options = parser.parse_args()

@@ -139,6 +139,16 @@ class SessionListFilters(_SessionFields):
             found.append(began < self.started_before)
         return found
 
+    def _members(self, project_id: ProjectId | UUID) -> list[list[ColumnElement[bool]]]:
+        members = super()._members(project_id)
+        if self.started_after is not None:
+            # One of these is the session's first: of a short period only its own are grouped.
+            within = [col(Trace.started_at) >= self.started_after]
+            if self.started_before is not None:
+                within.append(col(Trace.started_at) < self.started_before)
+            members.append(within)
+        return members
+
     def looked_up(self, project_id: ProjectId | UUID) -> list[ColumnElement[bool]]:
         """All that is asked, of the session each row of `Trace` is of: nothing is grouped."""
         other = aliased(Trace)
