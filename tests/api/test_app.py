@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy.exc import IntegrityError
 from starlette.types import Message
 
@@ -38,6 +39,21 @@ async def test_a_key_and_a_project_are_made_at_start(any_database_url: str, tmp_
         ):
             headers = {"X-API-Key": "chosen-by-somebody", "X-Project-Name": "first"}
             assert (await client.get("/traces", headers=headers)).status_code == 200
+
+
+async def test_only_a_process_of_its_own_leaves_its_heap_out_of_the_collectors_searches(
+    sqlite_url: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[FastAPI] = []
+    monkeypatch.setattr("api.app.gc.freeze", lambda: frozen.append(app))
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    monkeypatch.setenv("ASSAY_DATABASE_URL", sqlite_url)
+    app = beside_others = create_app(settings.model_copy(update={"database_url": sqlite_url}))
+    async with beside_others.router.lifespan_context(beside_others):
+        assert frozen == []
+    app = alone = create_app()
+    async with alone.router.lifespan_context(alone):
+        assert frozen == [alone]
 
 
 async def test_an_old_schema_stops_the_start_where_migrating_is_off(tmp_path: Path) -> None:
