@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy.exc import IntegrityError
 from starlette.types import Message
 
@@ -44,16 +43,16 @@ async def test_a_key_and_a_project_are_made_at_start(any_database_url: str, tmp_
 async def test_only_a_process_of_its_own_leaves_its_heap_out_of_the_collectors_searches(
     sqlite_url: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen: list[FastAPI] = []
-    monkeypatch.setattr("api.app.gc.freeze", lambda: frozen.append(app))
+    freezes: list[None] = []
+    monkeypatch.setattr("api.app.gc.freeze", lambda: freezes.append(None))
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
     monkeypatch.setenv("ASSAY_DATABASE_URL", sqlite_url)
-    app = beside_others = create_app(settings.model_copy(update={"database_url": sqlite_url}))
+    beside_others = create_app(settings.model_copy(update={"database_url": sqlite_url}))
     async with beside_others.router.lifespan_context(beside_others):
-        assert frozen == []
-    app = alone = create_app()
+        assert not freezes
+    alone = create_app()
     async with alone.router.lifespan_context(alone):
-        assert frozen == [alone]
+        assert len(freezes) == 1
 
 
 async def test_an_old_schema_stops_the_start_where_migrating_is_off(tmp_path: Path) -> None:
