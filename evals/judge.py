@@ -78,13 +78,17 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """One line of `/evaluations/providers`. Never carries a credential."""
+    """One line of `/evaluations/providers`. Never carries a credential.
+
+    `any_name`: it takes every name that says nothing of its provider.
+    """
 
     key: str
     name: str
     description: str
     available: bool
     message: str
+    any_name: bool = False
 
 
 class Judges(Protocol):

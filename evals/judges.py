@@ -7,6 +7,7 @@ who use it: `evals.providers` is imported when the first of its judges is built.
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 
 from core.errors import JudgeUnusable
@@ -15,6 +16,7 @@ from evals.judge import Embedder, Judge, ProviderStatus
 from evals.provider_errors import Asked
 from evals.provider_table import (
     OFFLINE,
+    OPENAI,
     PROVIDERS,
     JudgeConfig,
     Model,
@@ -83,11 +85,16 @@ class ConfiguredJudges:
         return self._config.api_base if provider == self._home else None
 
     def _status(self, provider: Provider) -> ProviderStatus:
-        return status_of(provider, self._environment, self._api_base(provider))
+        status = status_of(provider, self._environment, self._api_base(provider))
+        return replace(status, any_name=self._serves_any_name and provider.key == OPENAI)
+
+    @property
+    def _serves_any_name(self) -> bool:
+        """Whether a server of the user's own may know names that say nothing of their provider."""
+        return bool(self._config.api_base) and self._home.key == OPENAI
 
     def _usable(self, name: str) -> Model:
-        here = bool(self._config.api_base) and self._home.key == "openai"
-        model = find_model(name, served_here=here)
+        model = find_model(name, served_here=self._serves_any_name)
         status = self._status(model.provider)
         if model.provider == OFFLINE:
             raise JudgeUnusable(

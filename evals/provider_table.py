@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from core.errors import JudgeUnusable
+from core.model_names import provider_of
 from evals.judge import ProviderStatus
 
 OFFLINE_MODEL = "offline/rules"
@@ -157,17 +158,10 @@ OFFLINE = Provider(
     local=True,
 )
 
+OPENAI = "openai"
+"""Servers of one's own speak its protocol."""
+
 _BY_KEY = {provider.key: provider for provider in (*PROVIDERS, OFFLINE)}
-_ALIASES = {"ollama_chat": "ollama", "cohere_chat": "cohere", "google": "gemini"}
-_FAMILIES = (
-    (re.compile(r"(?:gpt-|chatgpt-|o\d)"), "openai"),
-    (re.compile(r"claude-"), "anthropic"),
-    (re.compile(r"gemini-"), "gemini"),
-    (re.compile(r"(?:mi|mini|code|pix)stral-"), "mistral"),
-    (re.compile(r"deepseek-"), "deepseek"),
-    (re.compile(r"grok-"), "xai"),
-    (re.compile(r"command-"), "cohere"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +184,16 @@ def find_model(name: str, *, served_here: bool = False) -> Model:
     With `served_here`, a name that says nothing of its provider is taken for one
     that a server with OpenAI's protocol knows. Raises JudgeUnusable.
     """
-    prefix, slash, rest = name.partition("/")
-    key = _ALIASES.get(prefix, prefix)
-    if slash and rest and key in _BY_KEY:
-        return Model(name, _BY_KEY[key], rest)
-    if served_here:
-        return Model(name, _BY_KEY["openai"], name)
-    family = next((found for pattern, found in _FAMILIES if pattern.match(name)), None)
-    if family and not slash:
-        return Model(name, _BY_KEY[family], name)
-    raise JudgeUnusable(
-        f"No provider is known for the model {name!r}. Write it as <provider>/<model>, "
-        f"with one of: {', '.join(sorted(_BY_KEY))}.",
-        provider=prefix if slash else "",
-    )
+    found = provider_of(name, _BY_KEY, of_any_other=OPENAI if served_here else None)
+    if found is None:
+        prefix, slash, _ = name.partition("/")
+        raise JudgeUnusable(
+            f"No provider is known for the model {name!r}. Write it as <provider>/<model>, "
+            f"with one of: {', '.join(sorted(_BY_KEY))}.",
+            provider=prefix if slash else "",
+        )
+    key, bare = found
+    return Model(name, _BY_KEY[key], bare)
 
 
 def status_of(

@@ -15,7 +15,7 @@ from core import jsonlines
 from core.embedded import stack as embedded
 from core.embedded.home import Credentials, Home
 from core.errors import AssayError
-from core.queries.workers import offered, provider_of
+from core.queries.workers import offered
 from core.settings import Settings
 from core.store import opened
 from evals.rules import OFFLINE_MODEL
@@ -107,7 +107,7 @@ async def _judge(settings: Settings) -> str:
     if model == OFFLINE_MODEL and not settings.judge_model:
         return NO_KEY_FOUND
     why = "as ASSAY_JUDGE_MODEL says" if settings.judge_model else "since its key was found"
-    provider = next((p for p in offer.providers if p.key == provider_of(model)), None)
+    provider = offer.provider_of(model)
     warning = f"\n{provider.message}" if provider and not provider.available else ""
     return f"{escape(model)}, {why}[red]{escape(warning)}[/red]"
 

@@ -10,6 +10,7 @@ from sqlmodel import col
 from core import clock, dialect
 from core.database import Reader, Writer
 from core.errors import Invalid
+from core.model_names import provider_of
 from core.tables import Worker, metadata
 
 SEEN_WITHIN_SECONDS = 120.0
@@ -17,20 +18,17 @@ FORGOTTEN_AFTER_SECONDS = 24 * 3600.0
 BEAT_SECONDS = 1.5
 SILENT_AFTER_SECONDS = 4.0
 
-_BARE_NAMES = (
-    (("gpt-", "chatgpt-", "o1", "o3", "o4"), "openai"),
-    (("claude",), "anthropic"),
-    (("gemini",), "gemini"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class ProviderRow:
+    """`any_name`: it takes every name that says nothing of its provider."""
+
     key: str
     name: str
     description: str
     available: bool
     message: str
+    any_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,13 @@ class Offer:
     seen: bool
     default_model: str | None
     providers: list[ProviderRow]
+
+    def provider_of(self, model: str) -> ProviderRow | None:
+        """None where the model's name tells of none of them."""
+        known = {row.key: row for row in self.providers}
+        any_other = next((row.key for row in self.providers if row.any_name), None)
+        found = provider_of(model, known, of_any_other=any_other)
+        return found and known[found[0]]
 
 
 async def publish(
@@ -100,24 +105,13 @@ async def offered(db: Reader) -> Offer:
     for _, providers in rows:
         for fields in providers:
             row = ProviderRow(**fields)
-            if row.key not in best or row.available:
+            if row.key not in best or (row.available and not best[row.key].any_name):
                 best[row.key] = row
     return Offer(
         seen=bool(rows),
         default_model=rows[0][0] if rows else None,
         providers=sorted(best.values(), key=lambda row: row.key),
     )
-
-
-def provider_of(model: str) -> str | None:
-    """`openai` for `openai/gpt-5` and for `gpt-5`; None where the name does not tell."""
-    prefix, slash, _ = model.partition("/")
-    if slash:
-        return prefix
-    for starts, provider in _BARE_NAMES:
-        if model.startswith(starts):
-            return provider
-    return None
 
 
 async def check_model(db: Reader, model: str) -> None:
@@ -128,12 +122,11 @@ async def check_model(db: Reader, model: str) -> None:
     offer = await offered(db)
     if not offer.seen:
         return
-    key = provider_of(model)
-    known = {row.key: row for row in offer.providers}
-    if key is None or key not in known:
+    provider = offer.provider_of(model)
+    if provider is None:
         raise Invalid(
             f"Model {model!r} names no known provider. Write provider/model with one of: "
-            f"{', '.join(sorted(known))}."
+            f"{', '.join(row.key for row in offer.providers)}."
         )
-    if not known[key].available:
-        raise Invalid(f"Model {model!r} cannot be used: {known[key].message}")
+    if not provider.available:
+        raise Invalid(f"Model {model!r} cannot be used: {provider.message}")
