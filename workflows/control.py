@@ -39,10 +39,6 @@ SHARED_SECONDS: Final = 1.0
 KEPT_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 0.02
 
-GOING_SECONDS: Final = 1.0
-"""A run that was seen to go on is not looked into again sooner: Temporal then lists every pair that
-is pending."""
-
 
 class Existence(StrEnum):
     """What Temporal knows of a run's workflow."""
@@ -63,7 +59,6 @@ class EvalRuns:
         self._pairs_of_others = pairs_of_others
         self._seen: dict[UUID, tuple[float, RunProgress | None]] = {}
         self._asking: dict[UUID, asyncio.Task[RunProgress | None]] = {}
-        self._going: dict[UUID, float] = {}
 
     async def check_reachable(self) -> None:
         """Raises Unavailable."""
@@ -198,16 +193,9 @@ class EvalRuns:
         return progress
 
     async def _with_what_it_waits_for(self, run_id: UUID, progress: RunProgress) -> RunProgress:
-        looked = time.monotonic()
-        self._going = {run: at for run, at in self._going.items() if looked - at < GOING_SECONDS}
-        if run_id in self._going:
-            return progress
         run = UnderWay(run_id, progress.open_batches)
         reason = await why_waiting(self._client, run, self._pairs_of_others)
-        if reason is not None:
-            return replace(progress, activity=reason)
-        self._going[run_id] = looked
-        return progress
+        return replace(progress, activity=reason) if reason else progress
 
     def _handle(self, run_id: UUID) -> WorkflowHandle[EvalRunWorkflow, RunProgress]:
         return self._client.get_workflow_handle_for(

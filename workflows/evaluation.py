@@ -163,7 +163,7 @@ class EvalRunWorkflow:
             return next(batches, None)
 
         await run_window(take, self._judge_batch, width=self._run.limits.most_batches_open)
-        if self._next_batch(cursor) < self._batch_count(cursor):
+        if self._next_batch(cursor) < self._batch_count():
             await workflow.wait_condition(workflow.all_handlers_finished)
             progress = self.progress()
             workflow.continue_as_new(
@@ -179,7 +179,7 @@ class EvalRunWorkflow:
             )
 
     def _batches_to_start(self, cursor: Cursor) -> Iterator[int]:
-        last = min(self._batch_count(cursor), cursor.next_batch + self._run.limits.batches_per_run)
+        last = min(self._batch_count(), cursor.next_batch + self._run.limits.batches_per_run)
         for number in range(cursor.next_batch, last):
             if workflow.info().is_continue_as_new_suggested():
                 return
@@ -197,8 +197,9 @@ class EvalRunWorkflow:
     def _next_batch(self, cursor: Cursor) -> int:
         return max(self._state.batches, default=cursor.next_batch - 1) + 1
 
-    def _batch_count(self, cursor: Cursor) -> int:
-        return -(-cursor.targets // self._targets_per_batch())
+    def _batch_count(self) -> int:
+        targets = self._cursor.targets if self._cursor else 0
+        return -(-targets // self._targets_per_batch())
 
     def _targets_per_batch(self) -> int:
         return max(1, self._run.limits.pairs_per_batch // self._run.metric_count)
@@ -228,15 +229,12 @@ class EvalRunWorkflow:
 
     def _is_followed(self, number: int) -> bool:
         """Whether its room will be wanted: the run's last batches leave it empty."""
-        batches = self._batch_count(self._cursor or Cursor(targets=1, pairs=0))
-        return number + self._run.limits.batches_open < batches
+        return number + self._run.limits.batches_open < self._batch_count()
 
     def _pairs_in_flight(self) -> int:
         """A run of few batches keeps as many pairs going as one of many."""
         limits = self._run.limits
-        open_at_once = min(
-            limits.batches_open, self._batch_count(self._cursor or Cursor(targets=1, pairs=0))
-        )
+        open_at_once = min(limits.batches_open, self._batch_count())
         return limits.pairs_in_flight * limits.batches_open // open_at_once
 
     def _under_way(self) -> UnderWay:

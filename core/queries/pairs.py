@@ -15,7 +15,6 @@ from core.errors import Conflict, Invalid
 from core.ids import (
     ProjectId,
     RunId,
-    RunStatus,
     ScoreSource,
     ScoreStatus,
     ScoreType,
@@ -121,11 +120,7 @@ async def record(db: Writer, scores: Sequence[NewScore]) -> set[UUID]:
 
 _OPEN_RUNS: Final = (
     select(_RUN.c.id)
-    .where(
-        _RUN.c.id.in_(bindparam("asked", expanding=True)),
-        _RUN.c.cancel_requested_at.is_(None),
-        _RUN.c.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
-    )
+    .where(_RUN.c.id.in_(bindparam("asked", expanding=True)), *runs.OPEN)
     .order_by(_RUN.c.id)
     # Held until commit: a cancel or the final count comes before all of these or after.
     .with_for_update(read=True)
@@ -238,11 +233,7 @@ async def _without_success(
 
 async def left_in_others(db: Reader, run_id: UUID) -> int:
     """How many pairs of all projects' runs under way, save this one, have no score yet."""
-    others = (
-        col(EvalRun.id) != run_id,
-        col(EvalRun.cancel_requested_at).is_(None),
-        col(EvalRun.status).in_([RunStatus.PENDING, RunStatus.RUNNING]),
-    )
+    others = (col(EvalRun.id) != run_id, *runs.OPEN)
     asked = await db.execute(
         select(func.coalesce(func.sum(col(EvalRunTarget.pair_count)), 0))
         .join(EvalRun, col(EvalRun.id) == col(EvalRunTarget.run_id))

@@ -160,12 +160,15 @@ async def is_open(db: Reader, project_id: ProjectId, run_id: UUID) -> bool:
 
 _RUN: Final = metadata.tables["eval_run"]
 
-# Made once: a worker asks it once a second for each run under way.
-_IS_OPEN: Final = select(1).where(
-    _RUN.c.project_id == bindparam("project_id"),
-    _RUN.c.id == bindparam("run_id"),
+OPEN: Final = (
     _RUN.c.cancel_requested_at.is_(None),
     _RUN.c.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+)
+"""Predicates on a run whose scores may still be produced."""
+
+# Made once: a worker asks it once a second for each run under way.
+_IS_OPEN: Final = select(1).where(
+    _RUN.c.project_id == bindparam("project_id"), _RUN.c.id == bindparam("run_id"), *OPEN
 )
 
 
