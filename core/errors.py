@@ -5,25 +5,30 @@
     ├── Unauthenticated      401  no usable API key
     ├── Forbidden            403  the key may not do this
     ├── NotFound             404  no such row in this project
+    ├── TooSlow              408  the body came too slowly
     ├── Conflict             409  the row is not in a state that allows this
     ├── TooLarge             413  the body is above the configured size
     ├── UnsupportedMedia     415  the body is of a type the endpoint does not read
     ├── Invalid              422  the request contradicts itself or the store
     ├── RateLimited          429  too many requests from this key
-    ├── Unavailable          503  a needed server is away; nothing was half-written
+    ├── Overloaded           503  this process has no room for the request now
+    ├── Unavailable          503  a needed server is unavailable; no change is half-written
     ├── Misconfigured             a setting is wrong; the process must not start
     ├── NotStarted                a process of the embedded stack ended before it served
+    ├── BudgetReached             the budget has no room for the next call: the run is paused
     └── JudgeError                a judge call that gave no usable answer
         ├── JudgeBusy             worth asking again later (rate limit, outage, time-out)
+        │   └── NoPermit no call was made: the worker's rate control allowed none
         ├── JudgeFailed           final for this pair (refusal, answer that never validates)
-        └── JudgeUnusable         fatal for the run (bad key, no quota, unknown model)
+        └── JudgeUnusable         the judge refuses the caller (bad key, no quota, unknown model)
 
 A message is written for the person who can act on it. It never carries a
 credential, a prompt, or the content of a trace. The HTTP edge (`api.errors`)
-and the activity edge (`activities.failures`) are the only places that
+and the activity edge (`activities.error_translation`) are the only places that
 translate these errors.
 """
 
+from enum import StrEnum
 from typing import ClassVar, Self
 
 from core.usage import Usage
@@ -52,8 +57,12 @@ class Forbidden(AssayError):
 class NotFound(AssayError):
     http_status = 404
 
-    def __init__(self, noun: str, id: object) -> None:
-        super().__init__(f"No {noun} {id} in this project.")
+    def __init__(self, noun: str, row_id: object) -> None:
+        super().__init__(f"No {noun} {row_id} in this project.")
+
+
+class TooSlow(AssayError):
+    http_status = 408
 
 
 class Conflict(AssayError):
@@ -81,6 +90,15 @@ class RateLimited(AssayError):
         self.retry_after = retry_after
 
 
+class Overloaded(AssayError):
+    http_status = 503
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        """`retry_after` is in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Unavailable(AssayError):
     http_status = 503
 
@@ -97,10 +115,18 @@ class NotStarted(AssayError):
     pass
 
 
-class JudgeError(AssayError):
-    """`provider` is the key under which `/evaluations/providers` lists it.
+class BudgetReached(AssayError):
+    """`run_id`: the run of the call."""
 
-    `spent`: calls that were paid for before it came to this.
+    def __init__(self, run_id: object) -> None:
+        super().__init__("The budget has no room for the next judge call; the run is paused.")
+        self.run_id = run_id
+
+
+class JudgeError(AssayError):
+    """`provider` is the provider's key in `/evaluations/providers`.
+
+    `spent`: usage of the calls that were paid for before the error.
     """
 
     def __init__(self, message: str, *, provider: str) -> None:
@@ -109,7 +135,9 @@ class JudgeError(AssayError):
         self.spent = Usage()
 
     def having_spent(self, usage: Usage) -> Self:
-        """A copy: one error may be told to several who shared a call, and one of them pays."""
+        """Returns a copy, because several waiters of one call share the error and only one of them
+        pays.
+        """
         twin = type(self).__new__(type(self))
         twin.args = self.args
         twin.__dict__.update(self.__dict__)
@@ -126,10 +154,47 @@ class JudgeBusy(JudgeError):
         retry_after: float | None = None,
         rate_limited: bool = False,
     ) -> None:
-        """`retry_after`: seconds, as the provider asked for; None when it said nothing."""
+        """`retry_after`: seconds that the provider asked for; None if it named no time."""
         super().__init__(message, provider=provider)
         self.retry_after = retry_after
         self.rate_limited = rate_limited
+
+
+class PermitWait(StrEnum):
+    """Why no judge call may begin yet."""
+
+    CONCURRENCY = "concurrency"
+    """The limit of open calls is reached; the pair waits for the end of a call."""
+    RATE_LIMIT = "rate_limit"
+    """The provider limited calls recently, and all calls that it allows are taken."""
+    BUDGET = "budget"
+    """The open calls may use up the run's budget; the pair waits for their bills."""
+    OUTAGE = "outage"
+    """All recent calls of the model failed; one probe at a time tests whether the model answers
+    again.
+    """
+
+
+class NoPermit(JudgeBusy):
+    """No call was made, and none may begin soon, so the activity frees its slot at once.
+
+    `retry_after` is when a permit is expected, in seconds. The wait counts as an outage only for
+    `PermitWait.OUTAGE`. For the other values `rate_limited` is true, so that the pair may wait as
+    long as for a rate limit.
+    """
+
+    retry_after: float
+
+    def __init__(
+        self, message: str, *, provider: str, retry_after: float, cause: PermitWait
+    ) -> None:
+        super().__init__(
+            message,
+            provider=provider,
+            retry_after=retry_after,
+            rate_limited=cause is not PermitWait.OUTAGE,
+        )
+        self.cause = cause
 
 
 class JudgeFailed(JudgeError):
@@ -137,4 +202,11 @@ class JudgeFailed(JudgeError):
 
 
 class JudgeUnusable(JudgeError):
-    pass
+    def __init__(self, message: str, *, provider: str, unmistakable: bool = True) -> None:
+        """`unmistakable`:
+
+        False if the refusal may concern only one question or one moment. A run stops at once after
+        an unmistakable refusal. Otherwise it stops after several targets in a row were refused.
+        """
+        super().__init__(message, provider=provider)
+        self.unmistakable = unmistakable

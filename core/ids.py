@@ -5,15 +5,10 @@ from typing import NewType
 from uuid import UUID
 
 ProjectId = NewType("ProjectId", UUID)
-ApiKeyId = NewType("ApiKeyId", UUID)
 TraceId = NewType("TraceId", UUID)
 SpanId = NewType("SpanId", UUID)
 RunId = NewType("RunId", UUID)
-ScoreId = NewType("ScoreId", UUID)
 MonitorId = NewType("MonitorId", UUID)
-
-TargetId = NewType("TargetId", str)
-"""A trace id in its canonical UUID text, or a session id as its client wrote it."""
 
 
 class TraceStatus(StrEnum):
@@ -55,6 +50,13 @@ class RunStatus(StrEnum):
         return self in (RunStatus.COMPLETED, RunStatus.FAILED)
 
 
+class PausedBy(StrEnum):
+    """The owner of the budget at which a run is paused."""
+
+    RUN = "RUN"
+    PROJECT = "PROJECT"
+
+
 class MonitorStatus(StrEnum):
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"
@@ -84,3 +86,7 @@ class Scope(StrEnum):
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
+
+
+RESERVED_KEY_NAMES = ("bootstrap", "assay up")
+"""Names of API keys whose text is a setting; a changed setting replaces the key."""

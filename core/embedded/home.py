@@ -1,4 +1,4 @@
-"""The home folder of the embedded stack: who holds it, its credentials, its logs."""
+"""The home folder of the embedded stack: its lock, credentials and logs."""
 
 import fcntl
 import os
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from core import jsontext
+from core import json_codec
 from core.errors import Misconfigured
 
-_LARGEST_LOG_BYTES = 10 * 1024 * 1024
+_MAX_LOG_BYTES = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `assay up` leaves for the other commands."""
+    """What `assay up` writes for the other commands to read."""
 
     url: str
     api_key: str = field(repr=False)
@@ -35,15 +35,18 @@ class Home:
         return self.path / "logs" / f"{name}.log"
 
     def open_log(self, name: str) -> int:
-        """A descriptor that appends. A log grown too large is set aside first, as `.1`."""
+        """Opens the log for appending. A log above the size limit is first renamed to `.1`."""
         path = self.log(name)
-        if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
+        if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Makes the folder and keeps other `assay up` out of it. Raises Misconfigured."""
+        """Creates the folder, and locks it against other `assay up` processes.
+
+        Raises Misconfigured.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
@@ -57,12 +60,12 @@ class Home:
         try:
             yield
         finally:
-            # Before the lock goes: afterwards the name may already be a newcomer's file.
+            # Unlink before unlocking: afterwards the name may belong to another process's file.
             (self.path / "up.lock").unlink(missing_ok=True)
             os.close(lock)
 
     def _lock(self) -> int:
-        """The kernel drops this lock with its process, so a killed one leaves none behind."""
+        """The kernel releases the lock when the process ends, even if it was killed."""
         path = self.path / "up.lock"
         while True:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -82,7 +85,7 @@ class Home:
             os.close(lock)
 
     def credentials(self) -> Credentials | None:
-        """None before the first start. Raises Misconfigured when they cannot be read."""
+        """None before the first start. Raises Misconfigured when the file cannot be read."""
         try:
             text = self._credentials.read_text(errors="replace")
         except FileNotFoundError:
@@ -92,23 +95,23 @@ class Home:
                 f"{self._credentials} cannot be read ({error.strerror})."
             ) from error
         try:
-            found = jsontext.loads(text)
+            found = json_codec.loads(text)
             return Credentials(url=str(found["url"]), api_key=str(found["api_key"]))
         except (ValueError, KeyError, TypeError):
             raise Misconfigured(
-                f"{self._credentials} is damaged. Delete it: the next `assay up` makes a new key."
+                f"{self._credentials} is damaged. Delete it; the next `assay up` makes a new key."
             ) from None
 
-    def keep(self, credentials: Credentials) -> None:
-        """Readable by its owner alone, and never half-written."""
+    def save(self, credentials: Credentials) -> None:
+        """Replaces the file atomically; only its owner can read it."""
         descriptor, name = tempfile.mkstemp(dir=self.path, prefix="credentials.")
         with os.fdopen(descriptor, "w") as file:
-            file.write(jsontext.dumps(asdict(credentials)) + "\n")
+            file.write(json_codec.dumps(asdict(credentials)) + "\n")
         Path(name).replace(self._credentials)
 
 
 def _is_file_at(descriptor: int, path: Path) -> bool:
-    """False when the file was unlinked between our opening it and our locking it."""
+    """False if the file was unlinked between opening and locking it."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

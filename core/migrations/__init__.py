@@ -8,13 +8,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from core import dialect
-from core.database import Database
+from core.db import dialect
+from core.db.database import Database
 from core.errors import Misconfigured
 
 
 def config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration, bound to a connection where one is given."""
+    """Alembic's configuration, bound to a connection if one is given."""
     made = Config()
     made.set_main_option("script_location", str(Path(__file__).parent))
     made.attributes["connection"] = connection
@@ -22,7 +22,7 @@ def config(connection: Connection | None = None) -> Config:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Safe to call from several processes at once: the first migrates, the others wait."""
+    """Several processes may call this at once. The first process migrates; the others wait."""
     if revision == "head" and await _version(database) == _head():
         return
     async with database.writing_engine.begin() as connection:
@@ -37,7 +37,7 @@ async def downgrade(database: Database, revision: str) -> None:
 
 
 async def check(database: Database) -> None:
-    """Raises Misconfigured when the schema is not the one this code was written for."""
+    """Raises Misconfigured if the schema version differs from the one that this code needs."""
     version = await _version(database)
     if version != _head():
         raise Misconfigured(

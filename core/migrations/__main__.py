@@ -1,7 +1,7 @@
 import asyncio
 
 from core import migrations
-from core.database import Database
+from core.db.database import Database
 from core.settings import Settings
 
 

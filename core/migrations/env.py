@@ -5,12 +5,12 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlmodel.sql.sqltypes import AutoString
 
-from core.dialect import Choice
-from core.tables import metadata
+from core.db.column_types import Choice
+from core.db.tables import metadata
 
 
 def render(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
-    """Migrations name plain types, so that they outlive the classes of today's code."""
+    """Migrations use plain types, so that they do not depend on classes that may change."""
     if kind == "type" and isinstance(item, Choice):
         return "sa.Text()"
     if kind == "type" and isinstance(item, AutoString):

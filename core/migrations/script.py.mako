@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-import core.dialect
+import core.db.column_types
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}

@@ -1,68 +1,48 @@
-"""Completed judge stages, so that nothing is paid for twice."""
+"""Stored answers of judges, so that nobody pays for an answer twice."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Final
 
 from sqlalchemy import bindparam, select, tuple_
 
-from core import clock, dialect
-from core.database import Reader, Writer
+from core import clock
+from core.db import dialect
+from core.db.database import Reader, Writer
+from core.db.tables import metadata
 from core.ids import ProjectId
-from core.tables import metadata
+from core.judgement import StoredJudgement
 
-_COLUMNS = (
-    "project_id",
-    "key",
-    "model",
-    "answer",
-    "prompt_tokens",
-    "completion_tokens",
-    "cost_usd",
-)
+JudgementKey = tuple[ProjectId, str]
 
-_JUDGEMENT = metadata.tables["judgement"]
+_JUDGEMENT: Final = metadata.tables["judgement"]
+_KEY: Final = ("project_id", "key")
+_FIELDS: Final = tuple(field.name for field in fields(StoredJudgement))
 
-# Made once: a worker asks it with every stage.
-_FIND = select(*(_JUDGEMENT.c[name] for name in _COLUMNS)).where(
+# Built once, because a worker executes it for every question.
+_FIND: Final = select(*(_JUDGEMENT.c[name] for name in (*_KEY, *_FIELDS))).where(
     tuple_(_JUDGEMENT.c.project_id, _JUDGEMENT.c.key).in_(bindparam("asked", expanding=True))
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptJudgement:
-    project_id: ProjectId
-    key: str
-    model: str
-    answer: dict[str, Any]
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float | None
+async def find(db: Reader, keys: Sequence[JudgementKey]) -> dict[JudgementKey, StoredJudgement]:
+    """The stored judgements among the keys. Keys of several projects may be mixed."""
+    rows = await db.execute(_FIND, {"asked": keys})
+    return {
+        (ProjectId(project_id), key): StoredJudgement(**dict(zip(_FIELDS, values, strict=True)))
+        for project_id, key, *values in rows
+    }
 
 
-async def find(
-    db: Reader, asked: Sequence[tuple[ProjectId, str]]
-) -> dict[tuple[ProjectId, str], KeptJudgement]:
-    """Those that are known, of several projects at once; each answer stays in its project."""
-    rows = await db.execute(_FIND, {"asked": asked})
-    found = [KeptJudgement(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
-    return {(kept.project_id, kept.key): kept for kept in found}
-
-
-async def record(db: Writer, judgements: Sequence[KeptJudgement]) -> None:
-    """The last answer stays where a question was asked again."""
+async def record(db: Writer, judgements: Mapping[JudgementKey, StoredJudgement]) -> None:
+    """Stores the judgements. A newer answer to a question replaces the older one."""
     moment = clock.now()
+    statement = dialect.upsert(db, _JUDGEMENT, key=_KEY, update=(*_FIELDS, "created_at"))
     await db.execute(
-        _put(db.get_bind().dialect.name),
-        [{**asdict(made), "created_at": moment} for made in judgements],
-    )
-
-
-@cache
-def _put(dialect_name: str) -> dialect.Insert:
-    statement = dialect.insert(dialect_name, _JUDGEMENT)
-    return statement.on_conflict_do_update(
-        index_elements=["project_id", "key"],
-        set_={name: statement.excluded[name] for name in (*_COLUMNS[2:], "created_at")},
+        statement,
+        [
+            {name: getattr(made, name) for name in _FIELDS}
+            | {"project_id": project_id, "key": key, "created_at": moment}
+            for (project_id, key), made in judgements.items()
+        ],
     )

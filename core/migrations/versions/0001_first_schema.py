@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import core.dialect
+import core.db.column_types
 
 revision = "0001"
 down_revision = None
@@ -17,15 +17,15 @@ def upgrade() -> None:
         "project",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
     op.create_table(
         "worker",
         sa.Column("id", sa.String(length=255), nullable=False),
-        sa.Column("started_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("last_seen", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("started_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("last_seen", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("default_model", sa.String(length=255), nullable=False),
         sa.Column("providers", sa.JSON(none_as_null=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -38,9 +38,9 @@ def upgrade() -> None:
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("scope", sa.String(length=16), nullable=False),
         sa.Column("project_id", sa.Uuid(), nullable=True),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("revoked_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["project_id"],
             ["project.id"],
@@ -64,10 +64,12 @@ def upgrade() -> None:
         sa.Column("evaluated_count", sa.Integer(), nullable=False),
         sa.Column("failed_count", sa.Integer(), nullable=False),
         sa.Column("usage", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("resolved_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("cancel_requested_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("completed_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("resolved_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column(
+            "cancel_requested_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True
+        ),
+        sa.Column("completed_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("monitor_id", sa.Uuid(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -88,7 +90,7 @@ def upgrade() -> None:
         sa.Column("body_hash", sa.String(length=64), nullable=False),
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("response", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"],
             ["project.id"],
@@ -104,7 +106,7 @@ def upgrade() -> None:
         sa.Column("prompt_tokens", sa.Integer(), nullable=False),
         sa.Column("completion_tokens", sa.Integer(), nullable=False),
         sa.Column("cost_usd", sa.Float(), nullable=True),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"],
             ["project.id"],
@@ -117,8 +119,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(length=512), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("started_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("started_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("session_id", sa.String(length=255), nullable=True),
         sa.Column("user_id", sa.String(length=255), nullable=True),
         sa.Column("environment", sa.String(length=255), nullable=True),
@@ -127,8 +129,8 @@ def upgrade() -> None:
         sa.Column("span_count", sa.Integer(), nullable=False),
         sa.Column("total_tokens", sa.BigInteger(), nullable=False),
         sa.Column("total_cost", sa.Float(), nullable=False),
-        sa.Column("ingested_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ingested_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("metadata", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("input", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("output", sa.JSON(none_as_null=True), nullable=True),
@@ -181,8 +183,8 @@ def upgrade() -> None:
         sa.Column("completion_tokens", sa.Integer(), nullable=False),
         sa.Column("cost_usd", sa.Float(), nullable=True),
         sa.Column("metadata", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["eval_run_id"], ["eval_run.id"], ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
             ["project_id"],
@@ -214,9 +216,11 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("model", sa.String(length=255), nullable=True),
-        sa.Column("started_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("completion_start_time", core.dialect.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("started_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column(
+            "completion_start_time", core.db.column_types.UtcDateTime(timezone=True), nullable=True
+        ),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("token_usage", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("cost", sa.JSON(none_as_null=True), nullable=True),

@@ -1,10 +1,10 @@
-"""figures: what analytics sum up, in columns and in indexes that hold all they read
+"""columns and covering indexes for analytics
 
-ix_trace_started and ix_score_created, ix_score_name grow instead of getting siblings: a write
-touches as many indexes as before. The wide entries answer lists (by their first columns, up to
-the id that breaks ties) and every analytics figure without a look at the rows, whose content
-lies on other pages. ix_trace_user with the status answers /traces/users alone. ix_span_model
-holds only spans that called a model, which is what /traces/analytics?metric=models reads.
+ix_trace_started, ix_score_created and ix_score_name grow instead of being joined by further
+indexes, so a write touches as many indexes as before. Their first columns, up to the id that breaks
+ties, serve lists. All columns together serve every statistic without reading rows, whose content
+lies on other pages. ix_trace_user with the status serves /traces/users alone. ix_span_model holds
+only spans that called a model, which /traces/analytics?metric=models reads.
 """
 
 import json

@@ -1,13 +1,13 @@
 """monitors
 
-eval_run.monitor_id has no foreign key: SQLite could only add one by dropping and
-rebuilding eval_run, which would take the targets of every run along.
+eval_run.monitor_id has no foreign key: SQLite could only add one by dropping and rebuilding
+eval_run, which would delete the targets of every run.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-import core.dialect
+import core.db.column_types
 
 revision = "0003"
 down_revision = "0002"
@@ -29,13 +29,13 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=255), nullable=True),
         sa.Column("cadence", sa.String(length=255), nullable=False),
         sa.Column("only_if_changed", sa.Boolean(), nullable=False),
-        sa.Column("last_run_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("last_run_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("last_run_id", sa.Uuid(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("applied_revision", sa.Integer(), nullable=False),
-        sa.Column("next_run_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("created_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", core.dialect.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("next_run_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", core.db.column_types.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["last_run_id"], ["eval_run.id"], ondelete="SET NULL"),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -44,7 +44,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_eval_monitor_created", "eval_monitor", ["project_id", "created_at", "id"], unique=False
     )
-    # Lists the runs of a monitor, and finds the one that is still going.
+    # Lists the runs of a monitor, and finds its open run.
     op.create_index(
         "ix_eval_run_monitor", "eval_run", ["monitor_id", "created_at", "id"], unique=False
     )

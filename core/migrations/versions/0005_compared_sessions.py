@@ -1,9 +1,9 @@
-"""sessions compared by their scores
+"""an index for comparing sessions by their scores
 
-A page of the comparison is the lowest or highest numbers of a metric, each looked up whether it
-is its session's newest: with the number in an index, a page reads a few entries instead of
-ranking every score there is. Only scores of sessions are in it, which are few beside those of
-traces; a score of a trace costs nothing more to write.
+A page of the comparison has the lowest or highest numbers of a metric, and each number is checked
+to be its session's newest. With the number in an index, a page reads a few entries instead of
+ranking every score. The index holds only scores of sessions, so writes of trace scores cost nothing
+more.
 """
 
 import sqlalchemy as sa

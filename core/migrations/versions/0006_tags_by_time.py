@@ -1,17 +1,17 @@
-"""when a tag's trace started, beside the tag
+"""the start of the trace in each tag row
 
-The newest traces that carry a tag, or those of a month, were found by looking up each of the
-tag's traces, or each of the month's: with a tag on one of twenty traces either is hundreds of
-milliseconds. With the time in it, the index of tags holds a tag's traces in the order lists show
-them: a period is a range of it and a page its first entries. ix_trace_tag_started replaces
-ix_trace_tag_tag, which nothing needs beside it; a write touches as many indexes as before. When
-a trace started hardly ever changes, and its tags are few, so that to keep both in step is cheap.
+To find the newest traces with a tag, or those of a month, each trace of the tag or of the month had
+to be looked up, which takes hundreds of milliseconds for a tag on one of twenty traces. With the
+start in it, the index of tags holds the traces of a tag in list order: a period is a range of the
+index, and a page its first entries. ix_trace_tag_started replaces ix_trace_tag_tag, so a write
+touches as many indexes as before. The start of a trace rarely changes and a trace has few tags, so
+keeping both in step is cheap.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-import core.dialect
+import core.db.column_types
 
 revision = "0006"
 down_revision = "0005"
@@ -23,10 +23,10 @@ def upgrade() -> None:
     op.drop_index("ix_trace_tag_tag", "trace_tag")
     op.add_column(
         "trace_tag",
-        sa.Column("started_at", core.dialect.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("started_at", core.db.column_types.UtcDateTime(timezone=True), nullable=True),
     )
     _date_what_is_stored()
-    # SQLite can add no column that must be there and has no default: it writes the table anew.
+    # SQLite cannot add a required column without a default, so it rewrites the table.
     with op.batch_alter_table("trace_tag") as batch:
         batch.alter_column("started_at", nullable=False)
     op.create_index(

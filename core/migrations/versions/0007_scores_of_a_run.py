@@ -1,11 +1,11 @@
-"""a run's scores in the order of their list
+"""an index of a run's scores in list order
 
-The scores of one run were found by looking through the project's: of three million, seconds for
-a count, and for a small run with each request, since small totals are never remembered. The
-unique index over run, target and metric finds them, but in another order and without what tells
-whose they are. ix_score_run begins with all that such a list compares, so that it is taken
-without statistics too, and ends with what runs are filtered by most, so that counting reads no
-row. Only scores of runs are in it; they come in its order, at the end of their run's part.
+A scan of the project's scores found the scores of one run: with three million scores, a count took
+seconds. For a small run every request counted, because small totals are not remembered. The unique
+index over run, target and metric also finds the scores, but in another order and without the
+columns that such a list compares. ix_score_run begins with these columns, so SQLite uses it without
+statistics, and ends with the most frequent filters, so that counting reads no row. It holds only
+scores of runs.
 """
 
 import sqlalchemy as sa

@@ -1,0 +1,80 @@
+"""The port on which a worker exposes its own measures and those of Temporal's SDK."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+
+from core.embedded.ports import LOCALHOST, free_port
+from core.errors import Misconfigured
+
+TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_TRIES: Final = 5
+_SCRAPE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SdkMeasures:
+    """The runtime whose clients and workers are measured, and the address of its measures."""
+
+    runtime: Runtime
+    port: int
+
+    async def text(self) -> bytes:
+        async with httpx.AsyncClient(trust_env=False, timeout=_SCRAPE_SECONDS) as client:
+            answer = await client.get(f"http://{LOCALHOST}:{self.port}/metrics")
+        return answer.raise_for_status().content
+
+
+def measured_runtime() -> SdkMeasures:
+    """Exposes the SDK's measures on a free port of the loopback interface."""
+    for _ in range(_TRIES):
+        port = free_port()
+        config = PrometheusConfig(
+            bind_address=f"{LOCALHOST}:{port}",
+            counters_total_suffix=True,
+            unit_suffix=True,
+            durations_as_seconds=True,
+        )
+        try:
+            return SdkMeasures(Runtime(telemetry=TelemetryConfig(metrics=config)), port)
+        except ValueError:
+            continue  # another process took the port meanwhile
+    raise Misconfigured("No port of 127.0.0.1 is free for the measures of Temporal's SDK.")
+
+
+@asynccontextmanager
+async def exposed(
+    host: str, port: int, registries: list[CollectorRegistry], sdk: SdkMeasures
+) -> AsyncIterator[None]:
+    """Serves `/metrics` while the block runs. Raises Misconfigured if the port is not free."""
+
+    async def scrape(_: web.Request) -> web.Response:
+        parts = [generate_latest(registry) for registry in registries]
+        # The worker's own measures are useful even without those of the SDK.
+        with suppress(httpx.HTTPError):
+            parts.append(await sdk.text())
+        return web.Response(body=b"".join(parts), headers={"Content-Type": TEXT_FORMAT})
+
+    app = web.Application()
+    app.router.add_get("/metrics", scrape)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise Misconfigured(
+                f"The worker needs port {port} on {host} for its measures, which is not free "
+                f"({error.strerror}). Stop what uses it, or set ASSAY_TELEMETRY_PORT to another "
+                "port."
+            ) from None
+        yield
+    finally:
+        await runner.cleanup()
