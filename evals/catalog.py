@@ -1,4 +1,4 @@
-"""Every metric there is: whatever module stands in `evals.trace` and `evals.session`."""
+"""The catalog of metrics: one per module of `evals.trace` and `evals.session`."""
 
 import pkgutil
 from collections.abc import Iterable
@@ -8,13 +8,14 @@ from typing import TypedDict, TypeVar
 import evals.session
 import evals.trace
 from core.errors import Invalid
-from evals import example
-from evals.metric import SessionMetric, TraceMetric
+from evals import questions
+from evals.metric import JudgedMetric, SessionMetric, TraceMetric
+from evals.transcript.transcript import Transcript
 
 M = TypeVar("M", TraceMetric, SessionMetric)
 
 
-class PromptPreview(TypedDict):
+class StagePrompt(TypedDict):
     stage: str
     prompt: str
 
@@ -31,17 +32,17 @@ def discovered(path: Iterable[str], package: str, kind: type[M]) -> dict[str, M]
     return dict(sorted(metrics.items()))
 
 
-_TRACE = discovered(evals.trace.__path__, "evals.trace", TraceMetric)
+_TRACE = discovered(evals.trace.__path__, "evals.trace", TraceMetric)  # type: ignore[type-abstract]  # for isinstance only
 _SESSION = discovered(evals.session.__path__, "evals.session", SessionMetric)
 
 
 def trace_metrics() -> list[TraceMetric]:
-    """Those a trace run may name, sorted by name."""
+    """The metrics that a trace run may name, sorted by name."""
     return [metric for metric in _TRACE.values() if metric.listed]
 
 
 def signal_metrics() -> list[TraceMetric]:
-    """Every metric of a single trace, also those that only session runs use."""
+    """Every metric of a single trace, including those that only session runs use."""
     return list(_TRACE.values())
 
 
@@ -50,7 +51,7 @@ def session_metrics() -> list[SessionMetric]:
 
 
 def trace_metric(name: str) -> TraceMetric:
-    """Raises Invalid for a name that a trace run may not use."""
+    """Raises Invalid for a metric that a trace run may not name."""
     metric = _TRACE.get(name)
     if metric is None or not metric.listed:
         raise _unknown("trace", name, trace_metrics())
@@ -58,7 +59,7 @@ def trace_metric(name: str) -> TraceMetric:
 
 
 def signal_metric(name: str) -> TraceMetric:
-    """Like `trace_metric`, for session runs: `loop_detection` is one of theirs."""
+    """Like `trace_metric`, but also finds `loop_detection`, which only session runs use."""
     metric = _TRACE.get(name)
     if metric is None:
         raise _unknown("trace", name, signal_metrics())
@@ -72,6 +73,12 @@ def session_metric(name: str) -> SessionMetric:
     return metric
 
 
+def thresholds() -> dict[str, float]:
+    """The threshold of each metric, by name."""
+    of_traces = {metric.name: metric.threshold for metric in _TRACE.values()}
+    return of_traces | {metric.name: metric.threshold for metric in _SESSION.values()}
+
+
 def _unknown(
     kind: str, name: str, known: Iterable[TraceMetric] | Iterable[SessionMetric]
 ) -> Invalid:
@@ -79,7 +86,9 @@ def _unknown(
     return Invalid(f"There is no {kind} metric {name!r}. Known ones: {names}.")
 
 
-def preview(metric: TraceMetric) -> list[PromptPreview]:
-    """Each stage's real prompt about the metric's own example, in the order they are asked."""
-    _, questions = example.run(metric)
-    return [PromptPreview(stage=one.stage, prompt=f"{one.trace}\n{one.text}") for one in questions]
+def preview(metric: TraceMetric) -> list[StagePrompt]:
+    """The prompt about the metric's own example; empty for a metric that asks no judge."""
+    if not isinstance(metric, JudgedMetric):
+        return []
+    asked = questions.alone(metric, Transcript(metric.example.trace))
+    return [StagePrompt(stage=one.stage, prompt=f"{one.trace}\n{one.text}") for one in asked]

@@ -1,10 +1,10 @@
 """Is the answer about what was asked?"""
 
 from evals.case import TraceCase
-from evals.examples import order_trace
-from evals.facts import plain_text
-from evals.metric import Example, NotApplicable, Outcome, Scored, TraceMetric
-from evals.vectors import cosine
+from evals.judges.vectors import cosine
+from evals.metric import EmbeddingMetric, Example, NotApplicable, Outcome, Scored
+from evals.sample_traces import order_trace
+from evals.transcript.facts import plain_text
 
 
 async def evaluate(case: TraceCase) -> Outcome:
@@ -23,12 +23,14 @@ async def evaluate(case: TraceCase) -> Outcome:
 
 _TRACE = order_trace()
 
-METRIC = TraceMetric(
+METRIC = EmbeddingMetric(
     name="coherence",
-    about="Is the answer about what was asked, by the likeness of their embeddings?",
+    about="Is the answer about the question, by the similarity of their embeddings?",
     formula="cosine similarity of the embeddings of the trace's input and output, at least 0; "
     "not applicable when either is empty",
     outputs={"coherence_gap": "1 - similarity"},
+    threshold=0.15,
+    threshold_reason="a lower answer is no closer to its own question than to other questions",
     evaluate=evaluate,
     example=Example(
         trace=_TRACE,

@@ -5,13 +5,13 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from core.ids import TraceId
-from core.records import Trace
+from core.trace_model import Trace
 from evals.case import TraceCase
-from evals.examples import trace
-from evals.facts import plain_text
-from evals.metric import Example, NotApplicable, Outcome, Scored, TraceMetric
-from evals.vectors import cosine
-from evals.words import jaccard, words
+from evals.judges.vectors import cosine
+from evals.metric import EmbeddingMetric, Example, NotApplicable, Outcome, Scored
+from evals.sample_traces import trace
+from evals.transcript.facts import plain_text
+from evals.transcript.phrases import jaccard, words
 
 _WINDOW = 3
 _PLACES = 4
@@ -56,16 +56,18 @@ def _turn(number: int, answer: str) -> Trace:
     return trace("Any news?", answer).model_copy(update={"id": TraceId(UUID(int=number))})
 
 
-METRIC = TraceMetric(
+METRIC = EmbeddingMetric(
     name="loop_detection",
-    about="Does the agent say something new, or what it said in the turns before?",
+    about="Does the agent say something new, or repeat its earlier turns?",
     formula="1 - the largest of cosine similarity x Jaccard similarity of the word sets, over the "
     "outputs of up to three traces before it in its session; not applicable without any",
     outputs={
-        "window_size": "how many earlier outputs were compared",
+        "window_size": "the number of earlier outputs that were compared",
         "max_hybrid": "the largest product",
         "comparisons": "for each: trace_id, cosine, jaccard, hybrid",
     },
+    threshold=0.5,
+    threshold_reason="an answer with a lower score repeats more than it adds",
     evaluate=evaluate,
     listed=False,
     window=_WINDOW,
@@ -77,7 +79,7 @@ METRIC = TraceMetric(
             "We have received your order.": (0.0, 1.0),
             "Your parcel left Berlin.": (0.8, 0.6),
         },
-        # Three of the four words (parcel, left, berlin; today) are shared with the second.
+        # Three of the four words (parcel, left, berlin; today) also occur in the second message.
         expected=0.4,
     ),
 )

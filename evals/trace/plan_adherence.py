@@ -1,105 +1,148 @@
-"""Did the execution follow the agent's own plan, in order and completely?"""
+"""Did the execution follow the plan?"""
 
-from evals.case import TraceCase
-from evals.compact import compact
-from evals.examples import plan_trace
-from evals.facts import Facts
-from evals.metric import Example, Outcome, Stage, TraceMetric
-from evals.prompting import PLAN, TASK, Plan, Task, Verdict, judge_plan, plan_rule
-from evals.words import words
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from evals.findings import AsListed, Item, Steps
+from evals.metric import Example, JudgedMetric, NotApplicable, Outcome, Scored
+from evals.plans import NO_PLAN, WHAT_IS_A_PLAN, judged_plan, planned_steps
+from evals.sample_traces import plan_trace
+from evals.tool_findings import reason_of
+from evals.transcript.compact_json import compact
+from evals.transcript.facts import Facts
+from evals.transcript.phrases import counted, words
+
+ItemVerdict = Literal[
+    "done", "done out of order", "changed with a reason", "skipped", "cannot tell"
+]
 
 
-def verdict_rule(facts: Facts) -> Verdict:
-    """A step counts as followed by the first action after the step before it that shares a word."""
-    steps = plan_rule(facts).steps
-    if not steps:
-        return Verdict(reasoning="No list of steps.", score=0.0, reason="No plan was found.")
-    actions = [
-        words(f"{call.name.replace('_', ' ')} {compact(call.arguments)}") for call in facts.calls
-    ]
-    actions += [words(reply) for reply in facts.replies[-1:]]
-    at = 0
-    followed = 0
-    for step in steps:
-        wanted = words(step)
-        found = next((i for i in range(at, len(actions)) if wanted & actions[i]), None)
-        if found is not None:
-            followed += 1
-            at = found + 1
-    return Verdict(
-        reasoning="Words of the plan's steps compared with those of the actions, in order.",
-        score=followed / len(steps),
-        reason=f"{followed} of {len(steps)} planned steps have a matching action, in their order.",
+class FollowedItem(Item):
+    what: str = Field(description="The planned action, in the agent's words, shortened.")
+    found: str = Field(default="", description="What the record shows about its execution.")
+    steps: Steps = Field(default_factory=list)
+    verdict: Annotated[ItemVerdict, AsListed] = Field(
+        description="done: carried out in substance, at its place. done out of order: carried out "
+        "before or after its place. changed with a reason: replaced or dropped because of an "
+        "error, a finding or a new wish. skipped: not carried out, without such a reason."
     )
 
 
-VERDICT = Stage(
-    name="verdict",
-    answer=Verdict,
-    rule=verdict_rule,
-    rule_about="Planned steps that share a content word with a tool call or the last answer, in "
-    "the plan's order / planned steps.",
-    prompt="""\
-Judge whether the agent did what it had planned.
-
-What the user wanted:
-{task}
-
-The plan:
-{plan}
-
-Go through the plan step by step: find where the record shows it carried out, and note what was
-left out, done in another order, done differently, or done without having been planned.
-
-- A step counts as followed where it was carried out in substance, even in other words or with
-  another fitting tool; announcing it is not carrying it out.
-- A departure is right where something new forced it (an error, a finding, a changed wish) and the
-  agent acted on that: it costs nothing if the agent said so, little if it did not.
-- A step that had become pointless may be left out. Small actions that serve a planned step belong
-  to it.
-- Judge against the plan, good or bad. Whether the plan was wise and whether the task was
-  accomplished are other metrics' questions.
-
-Anchors:
-0    the plan was abandoned or contradicted without a cause
-0.25 a step or two was followed, most was not
-0.5  the main steps were followed; an important one was left out, or the order was broken, without
-     cause
-0.75 all important steps were followed; small unexplained departures
-1    every step was followed in order, or departed from for a cause the record shows
-""",
-)
+class UnplannedAction(Item):
+    what: str = Field(description="An action that serves no item of the plan.")
+    steps: Steps = Field(default_factory=list)
 
 
-async def evaluate(case: TraceCase) -> Outcome:
-    return await judge_plan(case, VERDICT)
+class Adherence(BaseModel):
+    items: list[FollowedItem] = Field(description="The plan's items in order; empty without one.")
+    unplanned: list[UnplannedAction] = Field(
+        description="Actions outside the plan for which nothing new gave a reason. Often none."
+    )
 
 
-METRIC = TraceMetric(
+_CREDIT = {"done": 1.0, "changed with a reason": 1.0, "done out of order": 0.5, "skipped": 0.0}
+
+
+def score(answer: Adherence, _: Facts) -> Outcome:
+    if not answer.items:
+        return NotApplicable(NO_PLAN)
+    plan = judged_plan(
+        [(f"{one.what} {one.found}".strip(), one.verdict, one.steps) for one in answer.items],
+        [(one.what, one.steps) for one in answer.unplanned],
+        kind="unplanned",
+        credit=_CREDIT,
+    )
+    if not plan.decided:
+        return NotApplicable(
+            "The record does not tell how any planned item went.", {}, plan.findings
+        )
+    followed = sum(one.verdict in ("done", "changed with a reason") for one in plan.items)
+    figure = f"{followed} of {counted(plan.decided, 'planned item')} followed"
+    if answer.unplanned:
+        figure += f", {counted(len(answer.unplanned), 'action')} unplanned"
+    good = ("done", "changed with a reason", "cannot tell")
+    faults = [one for one in plan.findings if one.verdict not in good]
+    return Scored(plan.earned, reason_of(figure, faults), findings=plan.findings)
+
+
+def adherence_rule(facts: Facts) -> Adherence:
+    """Matches items in order.
+
+    An item counts as done by the first later action that shares a word with it.
+    """
+    actions = [
+        (call.step, words(f"{call.name.replace('_', ' ')} {compact(call.arguments)[:2_000]}"))
+        for call in facts.calls
+    ]
+    actions += [(0, words(reply[:2_000])) for reply in facts.replies[-1:]]
+    at = 0
+    items: list[FollowedItem] = []
+    for text in planned_steps(facts):
+        wanted = words(text)
+        match = next((i for i in range(at, len(actions)) if wanted & actions[i][1]), None)
+        if match is None:
+            items.append(FollowedItem(what=text, verdict="skipped"))
+        else:
+            step = actions[match][0]
+            items.append(FollowedItem(what=text, steps=[step] if step else [], verdict="done"))
+            at = match + 1
+    return Adherence(items=items, unplanned=[])
+
+
+QUESTION = f"""\
+Did the execution follow the agent's own plan?
+
+{WHAT_IS_A_PLAN}
+Go through the plan item by item and find where the record shows it carried out.
+
+- done: carried out in substance, even in other words or with another fitting tool. Announcing an
+  action is not carrying it out.
+- done out of order: carried out, but not at its place, without a reason on record.
+- changed with a reason: replaced, delayed or dropped because something new forced it (an error, a
+  finding, a changed wish) or because it had become pointless.
+- skipped: not carried out, and nothing on record explains why.
+- unplanned: an action that serves no item and that nothing new called for. Small actions that
+  serve a planned item belong to it, and so do confirmations that the instructions demand.
+- Judge against the plan, good or bad. Whether it was wise and whether the task was accomplished
+  are other questions.
+"""
+
+METRIC = JudgedMetric(
     name="plan_adherence",
-    about="Did the execution follow the agent's own plan, in order and completely?",
-    formula="the verdict's score; not applicable without a plan, declared or implied",
-    outputs={"task": "what the user wanted", "plan": "the plan's steps in order"},
-    stages=(PLAN, TASK, VERDICT),
-    evaluate=evaluate,
+    about="Did the execution follow the plan?",
+    formula="(done + changed with a reason + ½ × done out of order) / (decided items + unplanned "
+    "actions), items with the verdict `cannot tell` left out; not applicable without a plan, "
+    "declared or implied",
+    outputs={},
+    threshold=0.7,
+    threshold_reason="an agent that omits three in ten announced actions is not reliable",
+    question=QUESTION,
+    answer=Adherence,
+    score=score,
+    rule=adherence_rule,
+    rule_about="the items are those of plan_quality's rule; an item is done if it shares a content "
+    "word with a tool call or the last answer, in the plan's order; all other items are skipped",
+    tokens=700,
     example=Example(
         trace=plan_trace(),
-        answers={
-            "task": Task(
-                reasoning="One wish, one condition.",
-                task="Cancel order 4711 if it has not been sent yet.",
-            ),
-            "plan": Plan(
-                reasoning="Step 2 lists what it will do.",
-                declared=True,
-                steps=["Look up order 4711.", "Cancel it if it has not been sent."],
-            ),
-            "verdict": Verdict(
-                reasoning="Step 3 looks the order up, step 4 cancels it: both planned, in order.",
-                score=1.0,
-                reason="Both planned steps were carried out in order, in [3] and [4].",
-            ),
-        },
+        answer=Adherence(
+            items=[
+                FollowedItem(
+                    what="Look up order 4711.",
+                    found="find_order was called.",
+                    steps=[3],
+                    verdict="done",
+                ),
+                FollowedItem(
+                    what="Cancel it if it has not been sent.",
+                    found="It was packed, not sent, and cancel_order succeeded.",
+                    steps=[4],
+                    verdict="done",
+                ),
+            ],
+            unplanned=[],
+        ),
         expected=1.0,
     ),
 )

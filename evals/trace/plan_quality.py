@@ -1,97 +1,139 @@
-"""Is the agent's plan complete, ordered and sensible for the task?"""
+"""Is the plan complete, ordered and sensible for the task?"""
 
-from evals.case import TraceCase
-from evals.examples import plan_trace
-from evals.facts import Facts
-from evals.metric import Example, Outcome, Stage, TraceMetric
-from evals.prompting import PLAN, TASK, Plan, Task, Verdict, judge_plan, plan_rule
-from evals.words import words
+from typing import Annotated, Literal
 
-_ENOUGH_WORDS = 8
+from pydantic import BaseModel, Field
+
+from evals.findings import AsListed, Item, Steps
+from evals.metric import Example, JudgedMetric, NotApplicable, Outcome, Scored
+from evals.plans import NO_PLAN, WHAT_IS_A_PLAN, judged_plan, planned_steps
+from evals.sample_traces import plan_trace
+from evals.tool_findings import reason_of
+from evals.transcript.facts import Facts
+from evals.transcript.phrases import counted, words
+
+ItemVerdict = Literal["needed", "needless", "vague", "out of order", "cannot tell"]
 
 
-def verdict_rule(facts: Facts) -> Verdict:
-    """How much of the request the plan mentions, and how much of it is not said twice."""
-    steps = plan_rule(facts).steps
-    if not steps:
-        return Verdict(reasoning="No list of steps.", score=0.0, reason="No plan was found.")
-    distinct = len({words(step) for step in steps}) / len(steps)
-    wanted = words(facts.request)
-    shared = len(wanted & words(" ".join(steps)))
-    covered = min(1.0, shared / max(1, min(len(wanted), _ENOUGH_WORDS)))
-    return Verdict(
-        reasoning="Counted from the plan's words.",
-        score=0.5 * distinct + 0.5 * covered,
-        reason=f"The plan has {len(steps)} steps, {distinct:.0%} of them distinct, and takes up "
-        f"{shared} of the {len(wanted)} content words of the request.",
+class PlanItem(Item):
+    what: str = Field(description="The planned action, in the agent's words, shortened.")
+    why: str = Field(default="", description="What decided it; a few words where it is needed.")
+    steps: Steps = Field(default_factory=list)
+    verdict: Annotated[ItemVerdict, AsListed] = Field(
+        description="needed: serves the task, at the right place, concrete. needless: serves "
+        "nothing. vague: not concrete enough to be carried out. out of order: comes before what it "
+        "depends on."
     )
 
 
-VERDICT = Stage(
-    name="verdict",
-    answer=Verdict,
-    rule=verdict_rule,
-    rule_about="Half the share of distinct steps, half the share of the request's content words "
-    "(at most 8 needed) that the plan mentions.",
-    prompt="""\
-Judge the agent's plan as a plan for this task.
+class MissingItem(Item):
+    what: str = Field(description="What the plan leaves out, and for which wish or rule.")
+    steps: Steps = Field(default_factory=list)
 
-What the user wanted:
-{task}
 
-The plan:
-{plan}
+class PlanReview(BaseModel):
+    items: list[PlanItem] = Field(description="The plan's items in order; empty without a plan.")
+    missing: list[MissingItem] = Field(description="What a complete plan would also hold.")
 
+
+_CREDIT = {"needed": 1.0, "needless": 0.0, "vague": 0.0, "out of order": 0.0}
+
+
+def score(answer: PlanReview, _: Facts) -> Outcome:
+    if not answer.items:
+        return NotApplicable(NO_PLAN)
+    plan = judged_plan(
+        [(f"{one.what} {one.why}".strip(), one.verdict, one.steps) for one in answer.items],
+        [(one.what, one.steps) for one in answer.missing],
+        kind="missing",
+        credit=_CREDIT,
+    )
+    if not plan.parts:
+        return NotApplicable(
+            "The record does not tell of any item what it is for.", {}, plan.findings
+        )
+    needed = sum(one.verdict == "needed" for one in plan.items)
+    what = f"{needed} of {counted(plan.decided, 'planned item')} needed and in place"
+    if answer.missing:
+        what += f", {len(answer.missing)} missing"
+    faults = [one for one in plan.findings if one.verdict not in ("needed", "cannot tell")]
+    return Scored(plan.earned, reason_of(what, faults), findings=plan.findings)
+
+
+def review_rule(facts: Facts) -> PlanReview:
+    """An item is needed unless it repeats an earlier one.
+
+    A plan that shares no word with the request misses the request.
+    """
+    seen: set[frozenset[str]] = set()
+    items: list[PlanItem] = []
+    mentioned: set[str] = set()
+    for text in planned_steps(facts):
+        said = words(text)
+        verdict: ItemVerdict = "needless" if said in seen else "needed"
+        items.append(PlanItem(what=text, verdict=verdict))
+        seen.add(said)
+        mentioned |= said
+    wanted = words(facts.request)
+    missing = []
+    if items and wanted and not wanted & mentioned:
+        missing.append(MissingItem(what="No item takes up a word of the request."))
+    return PlanReview(items=items, missing=missing)
+
+
+QUESTION = f"""\
+Is the agent's plan complete, ordered and sensible for the task?
+
+{WHAT_IS_A_PLAN}
 Judge the plan alone, by what the agent could know when it made it. Whether it was followed, and
-how the run ended, are other metrics' questions: a good plan may fail and a bad one may get lucky.
+how the run ended, are other questions: a good plan may fail and a bad one may get lucky.
 
-- Complete: does it serve every wish and condition, gather what has to be known first, and include
-  the checks and approvals that the agent's instructions demand?
-- Ordered: does each step come after what it depends on?
-- Feasible: can each step be done with the tools and rights on record?
-- Sensible: is each step needed and concrete enough to be carried out, and is there a way out
-  where a step is likely to fail? More steps are not better.
+- needed: the item serves a wish or a rule, stands after what it depends on, can be carried out
+  with the tools and rights on record, and is concrete enough to be done.
+- needless: nothing would be lost without it. More items are not better.
+- vague: it could mean anything ("handle the request").
+- out of order: it comes before what it depends on.
+- missing: a wish, a condition, a fact to be found first, a check or approval that the
+  instructions demand, which no item covers. A way out is missing only where a step was likely to
+  fail.
+"""
 
-Anchors:
-0    not a plan for this task, or following it would do harm
-0.25 touches the task but leaves out its main part, or its order cannot work
-0.5  the main line is right; an important step or condition is missing or misplaced
-0.75 complete and in order; vague in places or with a needless step
-1    nothing to add, to remove or to move
-""",
-)
-
-
-async def evaluate(case: TraceCase) -> Outcome:
-    return await judge_plan(case, VERDICT)
-
-
-METRIC = TraceMetric(
+METRIC = JudgedMetric(
     name="plan_quality",
-    about="Is the agent's plan complete, ordered and sensible for the task?",
-    formula="the verdict's score; not applicable without a plan, declared or implied",
-    outputs={"task": "what the user wanted", "plan": "the plan's steps in order"},
-    stages=(PLAN, TASK, VERDICT),
-    evaluate=evaluate,
+    about="Is the plan complete, ordered and sensible for the task?",
+    formula="items that are needed / (items + missing), items with the verdict `cannot tell` left "
+    "out; not applicable without a plan, declared or implied",
+    outputs={},
+    threshold=0.7,
+    threshold_reason="a plan in which three items in ten are wrong or missing must be made again",
+    question=QUESTION,
+    answer=PlanReview,
+    score=score,
+    rule=review_rule,
+    rule_about="the items are a list of at least two steps in a planning step, in a thought, or "
+    "in a message that announces what the agent will do; an item is needless if it has the same "
+    "words as an earlier item; an item is missing if no item shares a content word with the "
+    "request",
+    tokens=700,
     example=Example(
         trace=plan_trace(),
-        answers={
-            "task": Task(
-                reasoning="One wish, one condition.",
-                task="Cancel order 4711 if it has not been sent yet.",
-            ),
-            "plan": Plan(
-                reasoning="Step 2 lists what it will do.",
-                declared=True,
-                steps=["Look up order 4711.", "Cancel it if it has not been sent."],
-            ),
-            "verdict": Verdict(
-                reasoning="The look-up serves the condition; telling the user is not planned.",
-                score=0.75,
-                reason="The plan in [2] checks the condition first, but does not say what to do if "
-                "the order has been sent.",
-            ),
-        },
-        expected=0.75,
+        answer=PlanReview(
+            items=[
+                PlanItem(
+                    what="Look up order 4711.",
+                    why="The state decides whether it may be cancelled.",
+                    steps=[2],
+                    verdict="needed",
+                ),
+                PlanItem(
+                    what="Cancel it if it has not been sent.",
+                    why="The wish with its condition.",
+                    steps=[2],
+                    verdict="needed",
+                ),
+            ],
+            missing=[MissingItem(what="What to tell the user if it has been sent.", steps=[2])],
+        ),
+        expected=2 / 3,
     ),
 )

@@ -1,121 +1,122 @@
-"""Was it done without needless, repeated or wasteful steps?"""
+"""Could a careful agent have left steps out?"""
 
-from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from evals.calls import named
-from evals.case import TraceCase
-from evals.examples import order_trace
-from evals.facts import Facts
-from evals.metric import Example, Outcome, Scored, Stage, TraceMetric
-from evals.prompting import TASK, Task, Verdict
-from evals.words import counted
+from pydantic import BaseModel, Field
+
+from core.truncation import truncate
+from evals.findings import AsListed, Finding, Item, Steps
+from evals.metric import Example, JudgedMetric, Outcome, Scored
+from evals.sample_traces import order_trace
+from evals.steps import actions, no_actions, replies_by_step, steps_of_actions
+from evals.tool_findings import reason_of
+from evals.transcript.facts import Facts
+from evals.transcript.phrases import counted
+
+WasteKind = Literal["repeat", "already known", "needless question", "detour", "undone later"]
 
 
-def verdict_rule(facts: Facts) -> Verdict:
-    """Calls and replies that repeat an earlier one exactly, or failed, over all of them."""
-    said_again = len(facts.replies) - len(set(facts.replies))
-    failed = len(facts.failed_calls)
-    wasted = facts.wasted_calls + said_again + failed
-    steps = len(facts.calls) + len(facts.replies)
-    if not steps:
-        return Verdict(
-            reasoning="There is no step to count.",
-            score=0.0,
-            reason="The trace shows neither a tool call nor an answer.",
-        )
-    return Verdict(
-        reasoning="Counted from the trace.",
-        score=max(0.0, 1.0 - wasted / steps),
-        reason=_reason(facts, steps, said_again),
+class Waste(Item):
+    what: str = Field(description="What was needless, and by what the agent knew it.")
+    steps: Steps = Field(default_factory=list)
+    kind: Annotated[WasteKind, AsListed] = Field(
+        description="repeat: the same call or message again. already known: fetched or asked for "
+        "what the record held. needless question: asked what need not be asked. detour: work that "
+        "served no wish. undone later: an action that had to be reversed or redone."
     )
 
 
-def _reason(facts: Facts, steps: int, said_again: int) -> str:
-    found = []
-    if facts.repeated_calls:
-        found.append(f"{facts.wasted_calls} repeated exactly ({named(facts.repeated_calls)})")
-    if facts.failed_calls:
-        found.append(f"{len(facts.failed_calls)} failed ({named(facts.failed_calls)})")
-    if said_again:
-        found.append(f"{said_again} said the same again")
-    what = ", ".join(found) or "none failed, was repeated or said the same again"
-    return f"Of {steps} tool calls and replies: {what}."
+class Wastes(BaseModel):
+    waste: list[Waste] = Field(
+        description="Every needless action; each step in one entry only. Often none."
+    )
 
 
-VERDICT = Stage(
-    name="verdict",
-    answer=Verdict,
-    rule=verdict_rule,
-    rule_about="1 - (exact repeats of calls + failed calls + replies said before) / "
-    "(calls + replies); 0 without any.",
-    prompt="""\
-Judge whether the agent worked without needless, repeated or wasteful steps.
-
-What the user wanted:
-{task}
-
-Counted from the record:
-{counted}
-
-- A step is needed if a sensible agent that knew only what was known at that point would take it.
-  Judge with that knowledge, not with hindsight: a search that found nothing can be a needed step.
-- Waste is: the same call with the same arguments after it succeeded; fetching what is already
-  known; going on retrying what cannot work; asking the user for what was said or could be looked
-  up; asking one thing at a time where one question would do; detours; work on something nobody
-  asked for; actions that had to be undone.
-- Confirmations and checks that the agent's own instructions demand are needed steps. So are turns
-  that the user brings about by changing the request.
-- Several model calls around one tool call are how agents are built, not waste.
-- Whether the task succeeded is another metric's question: a quick failure can be efficient, and
-  giving up early while something useful could be done is no efficiency, but no waste either.
-
-Anchors:
-0    most steps were needless, or the run went round in circles
-0.25 about as many wasted steps as useful ones
-0.5  a clear detour or several wasted steps, beside a sound core
-0.75 one or two small wastes
-1    no step could have been left out
-""",
-)
+def score(answer: Wastes, facts: Facts) -> Outcome:
+    actions_by_step = actions(facts)
+    total = sum(actions_by_step.values())
+    counted_already: set[int] = set()
+    findings: list[Finding] = []
+    wasted = 0
+    for waste in answer.waste:
+        own = steps_of_actions(waste.steps, actions_by_step, facts) - counted_already
+        counted_already |= own
+        actions_here = min(sum(actions_by_step[step] for step in own), total - wasted)
+        wasted += actions_here
+        findings.append(
+            Finding(
+                "waste",
+                waste.what,
+                waste.kind,
+                waste.steps,
+                -actions_here / total,
+                {"actions": actions_here},
+            )
+        )
+    what = f"{wasted} of {counted(total, 'action')} could have been left out"
+    details = {"actions": total, "wasted": wasted}
+    return Scored(1 - wasted / total, reason_of(what, findings), {**details}, findings)
 
 
-async def evaluate(case: TraceCase) -> Outcome:
-    task = await case.ask(TASK)
-    verdict = await case.ask(VERDICT, task=task.task, counted=_counted(case.facts))
-    return Scored(verdict.score, verdict.reason, {"task": task.task})
+def waste_rule(facts: Facts) -> Wastes:
+    """Finds calls and messages that repeat an earlier one exactly, and failed calls."""
+    repeated = {id(call) for call in facts.repeated_calls}
+    waste: list[Waste] = []
+    for call in facts.calls:
+        if id(call) in repeated:
+            what, kind = f"{truncate(call.name, 80)} repeats an earlier call exactly.", "repeat"
+        elif call.error is not None:
+            what, kind = f"{truncate(call.name, 80)} failed.", "detour"
+        else:
+            continue
+        waste.append(Waste.model_validate({"what": what, "steps": [call.step], "kind": kind}))
+    return Wastes(waste=[*waste, *_said_again(facts)])
 
 
-def _counted(facts: Facts) -> str:
-    lines = [
-        f"{counted(len(facts.trace.spans), 'step')}, {len(facts.failed_spans)} ended in an error",
-        f"{counted(len(facts.calls), 'tool call')}, {len(facts.failed_calls)} failed",
-        f"{counted(len(facts.replies), 'message')} of the agent",
-    ]
-    for name, count in Counter(dict(facts.repeats)).most_common(20):
-        lines.append(f"{name}: {count} calls with exactly the same arguments")
-    return "\n".join(lines)
+def _said_again(facts: Facts) -> Iterator[Waste]:
+    seen: set[str] = set()
+    for step, text in replies_by_step(facts):
+        if text in seen:
+            yield Waste(what="It says the same again.", steps=[step], kind="repeat")
+        seen.add(text)
 
 
-METRIC = TraceMetric(
+QUESTION = """\
+Could a careful agent have left steps out?
+
+- An action is a tool call or a message to the user. List those that were needless, and name for
+  each the step of the action itself.
+- An action is needed if a careful agent that knew only what was known at that point would take
+  it. Judge with that knowledge, not with hindsight: a search that found nothing can be needed.
+- Waste is: the same call again after it had succeeded and nothing had changed; fetching or asking
+  for what the record already held; going on with what cannot work; asking the user for what a
+  look-up would tell, or one thing at a time where one question would do; work on something nobody
+  asked for; an action that had to be undone or done again because of the agent's own mistake.
+- Needed are: confirmations and checks that the instructions demand; answers to the user's own
+  questions; one retry of a failed call; turns that the user brings about by changing the request
+  or holding back information; the message that closes the conversation.
+- Several model calls around one tool call are how agents are built, not waste. So is a message
+  that only announces a hand-over.
+- Whether the task succeeded is another question. What the agent should have done and did not do
+  is no waste.
+"""
+
+METRIC = JudgedMetric(
     name="step_efficiency",
-    about="Was it done without needless, repeated or wasteful steps?",
-    formula="the verdict's score",
-    outputs={"task": "what the user wanted"},
-    stages=(TASK, VERDICT),
-    evaluate=evaluate,
-    example=Example(
-        trace=order_trace(),
-        answers={
-            "task": Task(
-                reasoning="The first message asks for the state of an order.",
-                task="Find out where order 4711 is and when it arrives.",
-            ),
-            "verdict": Verdict(
-                reasoning="One look-up in [3], one answer in [4]; neither can be left out.",
-                score=1.0,
-                reason="One look-up and one answer: no step could have been left out.",
-            ),
-        },
-        expected=1.0,
-    ),
+    about="Could a careful agent have omitted steps?",
+    formula="1 - wasted actions / actions, actions being tool calls and messages to the user, each "
+    "counted once; not applicable without an action",
+    outputs={"actions": "tool calls and messages to the user", "wasted": "the needless actions"},
+    threshold=0.75,
+    threshold_reason="if one action in four is needless, a run costs a third more than necessary",
+    question=QUESTION,
+    answer=Wastes,
+    score=score,
+    inapplicable=no_actions,
+    rule=waste_rule,
+    rule_about="waste is every exact repeat of a call or of a message, and every failed call",
+    tokens=400,
+    tokens_per_call=10,
+    example=Example(trace=order_trace(), answer=Wastes(waste=[]), expected=1.0),
 )

@@ -1,154 +1,151 @@
-"""Were the right tools chosen: none wrong, missing or needless?"""
+"""Was each tool call the right one, and is one missing?"""
 
-from collections import Counter
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
-from evals.calls import named
-from evals.case import TraceCase
-from evals.examples import order_trace
-from evals.facts import Facts
-from evals.metric import Example, NotApplicable, Outcome, Scored, Stage, TraceMetric
-from evals.prompting import TASK, Task, Verdict
-from evals.words import counted
+from core.truncation import truncate
+from evals.findings import CANNOT_TELL, AsListed, Finding, Item, Steps
+from evals.metric import Example, JudgedMetric, NotApplicable, Outcome, Scored
+from evals.sample_traces import order_trace
+from evals.tool_findings import about_call, no_tools, reason_of
+from evals.transcript.facts import Facts
 
-_LISTED = 200
+ToolVerdict = Literal["right", "needless", "wrong tool", "cannot tell"]
 
 
-def verdict_rule(facts: Facts) -> Verdict:
-    """The share of calls that were on offer and not an exact repeat of one that had gone well."""
-    if not facts.calls:
-        return Verdict(
-            reasoning="Tools were on offer and none was called.",
-            score=0.5,
-            reason="No tool was called; whether one was needed takes reading to tell.",
+class ToolChoice(Item):
+    call: int = Field(description="The call's number in the list of calls, not its step.")
+    why: str = Field(
+        default="", description="What decided it; a few words for a call that is right."
+    )
+    steps: Steps = Field(default_factory=list)
+    verdict: Annotated[ToolVerdict, AsListed] = Field(
+        description="right: it served a need at that point. needless: its result could not change "
+        "what came next. wrong tool: it did what nobody wanted or allowed, or another tool on "
+        "offer was the one for it."
+    )
+
+
+class MissingCall(Item):
+    what: str = Field(description="Which tool, for which need of the task.")
+    after_step: int = Field(description="The step after which the call was due.")
+    steps: Steps = Field(default_factory=list)
+
+
+class ToolChoices(BaseModel):
+    calls: list[ToolChoice] = Field(description="One entry for every call listed, in order.")
+    missing: list[MissingCall] = Field(
+        description="Calls that the task needed and the agent could make, but did not. Often none."
+    )
+
+
+def score(answer: ToolChoices, facts: Facts) -> Outcome:
+    calls = {one.call: one for one in answer.calls if 1 <= one.call <= len(facts.calls)}
+    decided = [one for one in calls.values() if one.verdict != CANNOT_TELL]
+    parts = len(decided) + len(answer.missing)
+    each = 1 / parts if parts else 0.0
+    findings = [
+        about_call(
+            facts.calls[number - 1],
+            Finding(
+                "call", one.why, one.verdict, one.steps, each if one.verdict == "right" else 0.0
+            ),
         )
-    offered = {tool.name for tool in facts.tools}
-    unknown = [call for call in facts.calls if offered and call.name not in offered]
-    wrong = len(unknown) + 0.5 * facts.wasted_calls + 0.5 * len(facts.failed_calls)
-    found = [
-        f"{len(calls)} {what} ({named(calls)})"
-        for calls, what in (
-            (unknown, "not on offer"),
-            (facts.repeated_calls, "repeated exactly"),
-            (facts.failed_calls, "failed"),
-        )
-        if calls
+        for number, one in sorted(calls.items())
     ]
-    what = ", ".join(found) or "none failed, was repeated or was not on offer"
-    return Verdict(
-        reasoning="Counted from the trace.",
-        score=max(0.0, 1.0 - wrong / len(facts.calls)),
-        reason=f"Of {counted(len(facts.calls), 'tool call')}: {what}.",
-    )
-
-
-VERDICT = Stage(
-    name="verdict",
-    answer=Verdict,
-    rule=verdict_rule,
-    rule_about="1 - (calls to tools not on offer + half of the exact repeats and of the failed "
-    "calls) / calls; 0.5 where no tool was called.",
-    prompt="""\
-Judge whether the agent chose the right tools.
-
-What the user wanted:
-{task}
-
-The tools it called, counted from the record, in order:
-{called}
-
-The tools it had on offer, as far as the record says:
-{offered}
-
-- Ask for each call whether this tool was the fitting one at that point, given what was known
-  then.
-- Ask for each need of the task whether the tool that serves it was called. A missing call weighs
-  most where the agent answered from nothing, or claimed an action that no call carried out.
-- A needless call is one whose result could not change what came next: a repeat of a call that had
-  succeeded, a look-up of something already known, an action nobody asked for. A wrong action that
-  changes something weighs far more than a needless look-up.
-- Judge the choice of tool only: whether its arguments were right, whether the tool itself failed
-  and how the agent dealt with that are other metrics' questions. One retry of a failed call is no
-  fault.
-- Calling no tool is right where the task needs none, or where the agent's instructions forbid the
-  action.
-- Where no list of tools is known, judge by what the record shows and assume nothing that the
-  agent gave no sign of having.
-
-Anchors:
-0    the tools called do not serve the task, or none was called where one was plainly needed
-0.25 a needed tool is missing or a wrong one was used, so the main need was not served
-0.5  the main need was served; a needed call is missing, or there are several wrong or needless
-     ones
-0.75 all needs were served; a call or two was needless
-1    every needed tool was called, none wrongly, none needlessly
-""",
-)
-
-
-async def evaluate(case: TraceCase) -> Outcome:
-    facts = case.facts
-    called = [call.name for call in facts.calls]
-    offered = [tool.name for tool in facts.tools]
-    if not called and not offered:
-        return NotApplicable("The trace shows no tool call and no tool on offer.")
-    task = await case.ask(TASK)
-    verdict = await case.ask(
-        VERDICT,
-        task=task.task,
-        called=_counted(facts),
-        offered=", ".join(offered[:_LISTED]) or "not recorded",
-    )
+    findings += [
+        Finding("missing", one.what, "missing", one.steps, details={"after_step": one.after_step})
+        for one in answer.missing
+    ]
+    if not parts:
+        if facts.calls:
+            reason = "The record does not tell of any call whether it was the right one."
+        else:
+            reason = "No tool was called and none was missing, so there is no choice to score."
+        return NotApplicable(reason, findings=findings)
+    right = sum(one.verdict == "right" for one in decided)
+    figure = f"{right} of {len(decided)} decided tool calls were right"
+    if answer.missing:
+        figure += f", {len(answer.missing)} missing"
     details: dict[str, JsonValue] = {
-        "user_input": facts.request,
-        "tools_called": [*called[:_LISTED]],
-        "available_tools": [*offered[:_LISTED]],
+        "tools_called": [call.name for call in facts.calls[:200]],
+        "available_tools": [tool.name for tool in facts.tools[:200]],
     }
-    return Scored(verdict.score, verdict.reason, details)
+    faults = [one for one in findings if one.verdict not in ("right", CANNOT_TELL)]
+    return Scored(right / parts, reason_of(figure, faults), details, findings)
 
 
-def _counted(facts: Facts) -> str:
-    """Each call as `[step] tool`, and what counting shows about them."""
-    if not facts.calls:
-        return "none"
-    lines = [", ".join(f"[{call.step}] {call.name}" for call in facts.calls[:_LISTED])]
-    if len(facts.calls) > _LISTED:
-        lines.append(f"and {len(facts.calls) - _LISTED} more")
-    if facts.repeats:
-        repeated = Counter(dict(facts.repeats)).most_common(20)
-        told = ", ".join(f"{name} {count} times" for name, count in repeated)
-        lines.append(f"Called again with exactly the same arguments: {told}")
-    if facts.failed_calls:
-        told = ", ".join(f"[{call.step}] {call.name}" for call in facts.failed_calls[:50])
-        lines.append(f"Ended in an error: {told}")
-    return "\n".join(lines)
+def choices_rule(facts: Facts) -> ToolChoices:
+    """Counts repetitions, failures and tools that were not on offer."""
+    offered = {tool.name for tool in facts.tools}
+    repeated = {id(call) for call in facts.repeated_calls}
+    choices: list[ToolChoice] = []
+    for number, call in enumerate(facts.calls, 1):
+        verdict: ToolVerdict = "right"
+        why = "On offer as far as known, not repeated, not failed."
+        if offered and call.name not in offered:
+            verdict, why = "wrong tool", "This tool was not on offer."
+        elif id(call) in repeated:
+            verdict, why = "needless", "It repeats an earlier call exactly."
+        elif call.error is not None:
+            verdict, why = "needless", f"It failed: {truncate(call.error, 160)}"
+        choices.append(ToolChoice(call=number, why=why, verdict=verdict))
+    return ToolChoices(calls=choices, missing=[])
 
 
-METRIC = TraceMetric(
+QUESTION = """\
+Was each tool call the right one, and is one missing?
+
+- Judge each call by what the agent knew at that point: was this the tool that served the task, or
+  a check that the instructions demand, there and then? Hindsight does not count: a search that
+  found nothing can be right.
+- needless: the result could not change what came next. So are exact repeats of a call that had
+  succeeded with nothing changed in between, look-ups of something already known, work nobody
+  asked for that changes nothing. One retry of a failed call is right.
+- wrong tool: another tool on offer was the one for this need, or the call changes something that
+  nobody wanted or that the instructions forbid, or it hands over although the agent could go on.
+- Whether the arguments were right, whether the tool itself failed and how the agent dealt with
+  that are other questions: a fitting tool with a wrong argument is right here.
+- missing: a call that the task needed, that a tool on offer allows, and that was never made: a
+  look-up before an answer from nothing, a check that the instructions demand, an action that was
+  agreed or claimed and not carried out. One entry for each call, not for each reason. No call is
+  missing for a wish that was rightly refused. Where the tools on offer are not known, assume none
+  that the record gives no sign of.
+"""
+
+METRIC = JudgedMetric(
     name="tool_correctness",
-    about="Were the right tools chosen: none wrong, missing or needless?",
-    formula="the verdict's score; not applicable with no tool call and no tool on offer",
+    about="Was each tool call the right one, and is one missing?",
+    formula="calls that are right / (decided calls + missing calls); calls with the verdict "
+    "`cannot tell` are left out; not applicable with no tool call and no tool on offer, and where "
+    "nothing could be decided",
     outputs={
-        "user_input": "the user's first message",
-        "tools_called": "names of the tools called, in order",
-        "available_tools": "names of the tools on offer, as far as the trace says",
+        "tools_called": "names of the tools called, in order, at most 200",
+        "available_tools": "names of the recorded tools on offer, at most 200",
     },
-    stages=(TASK, VERDICT),
-    evaluate=evaluate,
+    threshold=0.75,
+    threshold_reason="if one call in four is wrong or missing, the choice of tools needs attention",
+    question=QUESTION,
+    answer=ToolChoices,
+    score=score,
+    inapplicable=no_tools,
+    rule=choices_rule,
+    rule_about="wrong tool for a call to a tool that was not on offer; needless for an exact "
+    "repeat and for a failed call; right for all other calls; no call counts as missing",
+    calls_asked=True,
+    tokens=300,
+    tokens_per_call=45,
     example=Example(
         trace=order_trace(),
-        answers={
-            "task": Task(
-                reasoning="The first message asks for the state of an order.",
-                task="Find out where order 4711 is and when it arrives.",
-            ),
-            "verdict": Verdict(
-                reasoning="find_order in [3] is the tool for it; nothing else was needed.",
-                score=1.0,
-                reason="find_order in [3] served the whole question and nothing else was called.",
-            ),
-        },
+        answer=ToolChoices(
+            calls=[
+                ToolChoice(
+                    call=1, why="It finds the order asked about.", steps=[3], verdict="right"
+                )
+            ],
+            missing=[],
+        ),
         expected=1.0,
     ),
 )
