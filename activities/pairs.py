@@ -1,97 +1,267 @@
-"""Judging one (target, metric) pair, and keeping how it ended."""
+"""Judges (target, metric) pairs, singly or per target, and stores the outcomes."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from uuid import UUID
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.endurance import Bearing, Endurance
-from activities.failures import translated
-from activities.gate import RunClosed
-from activities.heartbeats import beating
-from activities.inputs import FailedPair, Pair, PairEnd, Slice, SliceTarget
-from activities.judging import Judging
-from activities.keeping import failure, success
-from activities.sessions import Sessions
-from core.database import Database
-from core.errors import JudgeBusy, JudgeFailed, NotFound
+from activities.error_translation import (
+    UNEXPECTED,
+    RefusedOnce,
+    cause_of,
+    translate,
+    translate_errors,
+)
+from activities.judging.attempt import AttemptState, Stage
+from activities.judging.heartbeat import heartbeating
+from activities.judging.pair import Pair, PairReader
+from activities.judging.refusals import Refusals
+from activities.judging.retry_budget import (
+    MAX_REFUSALS,
+    MAX_UNEXPECTED,
+    MAX_WORKER_LOSSES,
+    RetryBudget,
+    budget_of_activity,
+)
+from activities.judging.run_guard import RunClosed
+from activities.judging.score_builder import EndedPair, failure, success
+from activities.judging.sessions import LANES, SessionJudging
+from activities.judging.traces import TraceJudging
+from activities.open_pairs import PairLister
+from activities.payloads import (
+    Bundle,
+    FailedPair,
+    OpenPairs,
+    PairEnd,
+    PairRef,
+    PairTry,
+    TargetRange,
+)
+from activities.work_ids import name_pair
+from core import clock
+from core.db.database import Database
+from core.errors import BudgetReached, JudgeBusy, JudgeFailed, JudgeUnusable, NotFound
 from core.ids import ProjectId, ScoreStatus, TargetType
-from core.queries import pairs, runs
-from core.queries.pairs import NewScore
+from core.open_target import OpenTarget
+from core.queries import run_pairs
+from core.telemetry.measures import FailureCause
 from core.usage import Usage
+
+log = logging.getLogger("assay.worker")
 
 
 class Pairs:
-    def __init__(self, database: Database, judging: Judging) -> None:
+    def __init__(self, database: Database, judging: TraceJudging, lister: PairLister) -> None:
         self._database = database
         self._judging = judging
+        self._lister = lister
         self._ledger = judging.ledger
-        self._sessions = Sessions(database, judging)
+        self._sessions = SessionJudging(database, judging)
+        self._reader = PairReader(database, judging.ledger.mark_begun)
+        self._refusals = Refusals()
 
     @activity.defn(name="list_pairs")
-    @translated
-    async def list_pairs(self, slice: Slice) -> list[SliceTarget]:
-        """What is still to be judged; nothing when the run is over, cancelled or deleted."""
-        project_id = ProjectId(slice.run.project_id)
-        async with self._database.read() as db:
-            run = await runs.find(db, project_id, slice.run.run_id)
-            if run is None or run.status.terminal or run.cancel_requested_at is not None:
-                return []
-            found = await pairs.of_targets(db, project_id, run, first=slice.first, last=slice.last)
-        return [SliceTarget(t.target_id, t.metrics, t.failed) for t in found]
+    @translate_errors
+    async def list_pairs(self, batch: TargetRange) -> list[OpenTarget]:
+        """Lists open pairs for batches of the previous release."""
+        return (await self._lister.of_batch(batch)).targets
+
+    @activity.defn(name="open_pairs")
+    @translate_errors
+    async def open_pairs(self, batch: TargetRange) -> OpenPairs:
+        """The open pairs; empty if the run is finished, cancelled or deleted."""
+        return await self._lister.of_batch(batch)
 
     @activity.defn(name="judge_pair")
-    @translated
-    async def judge_pair(self, pair: Pair) -> PairEnd:
-        """Idempotent: a repeat finds the score and asks no judge."""
-        if activity.info().attempt > 1 and (known := await self._known_end(pair)):
-            return known
-        bearing = Bearing(Endurance.of_this_activity())
-        async with beating(lambda: bearing.endurance.details):
+    @translate_errors
+    async def judge_pair(self, ref: PairRef) -> PairEnd:
+        """Idempotent: a repetition finds the score and asks no judge."""
+        attempt = AttemptState(budget_of_activity(ref.tried), f"{ref.metric} of {ref.target_id}")
+        async with heartbeating(attempt):
             try:
-                score = await self._judged(pair, bearing)
+                return await self._judge(ref, attempt)
             except RunClosed:
                 return PairEnd.CLOSED
-            except NotFound as error:
-                score = failure(pair, error.message, bearing.endurance.spent)
-            except JudgeFailed as error:
-                score = failure(pair, error.message, bearing.endurance.spent + error.spent)
-            except JudgeBusy as error:
-                bearing.endurance = bearing.endurance.after(error)
-                if not bearing.endurance.is_over:
-                    activity.heartbeat(*bearing.endurance.details)
-                    raise
-                reason = f"Gave up waiting for the judge: {error.message}"
-                score = failure(pair, reason, bearing.endurance.spent)
-            return await self._store(score)
+            except BudgetReached:
+                return PairEnd.PAUSED
+            except Exception as error:  # noqa: BLE001 - any error is reported to the next attempt
+                ended = _reported(error, attempt)
+                raise ended from cause_of(ended, error)
 
-    async def _judged(self, pair: Pair, bearing: Bearing) -> NewScore:
-        """The same for every kind of target. Raises NotFound, RunClosed, TurnOver, JudgeError."""
-        if pair.target_type is TargetType.SESSION:
-            environment = None
-            evaluation = await self._sessions.evaluate(pair, bearing)
-        else:
-            trace, evaluation = await self._judging.evaluate_trace(pair)
-            environment = trace.environment
-        return success(pair, evaluation.including(bearing.endurance.spent), environment)
+    @activity.defn(name="judge_bundle")
+    @translate_errors
+    async def judge_bundle(self, bundle: Bundle) -> list[PairTry]:
+        """Tries the pairs of one target together, once, so that they share the trace, calls and
+        writes.
+
+        A pair without a score stays open; `judge_pair` then judges it with separate attempts.
+        Raises JudgeUnusable if no pair of the run can succeed.
+        """
+        name = f"{len(bundle.metrics)} metrics of {bundle.target_id}"
+        attempts = [AttemptState(RetryBudget(), name) for _ in bundle.metrics]
+        # The pairs share reading, asking and writing, so all are in the stage of the first pair.
+        async with heartbeating(attempts[0]):
+            tries = await asyncio.gather(
+                *(
+                    self._try(ref, attempt)
+                    for ref, attempt in zip(bundle.pairs, attempts, strict=True)
+                ),
+                return_exceptions=True,
+            )
+        return [_told(one) for one in tries]
 
     @activity.defn(name="fail_pair")
-    @translated
+    @translate_errors
     async def fail_pair(self, failed: FailedPair) -> PairEnd:
-        """Keeps that Temporal has given up on the pair. Never before that: a retry may succeed."""
-        return await self._store(failure(failed.pair, failed.reason, Usage()))
+        """Records that Temporal has given up on the pair.
+
+        Not called earlier, because a retry may succeed.
+        """
+        pair = await self._reader.read(failed.pair)
+        if pair is None:
+            return PairEnd.CLOSED
+        return await self._store(failure(pair, FailureCause.GIVEN_UP, failed.reason, Usage()))
+
+    async def _try(self, ref: PairRef, attempt: AttemptState) -> PairTry:
+        """Raises JudgeUnusable if no pair of the run can succeed."""
+        try:
+            return PairTry(await self._judge(ref, attempt))
+        except RunClosed:
+            return PairTry(PairEnd.CLOSED)
+        except BudgetReached:
+            return PairTry(PairEnd.PAUSED)
+        except JudgeUnusable:
+            raise
+        except Exception as error:  # noqa: BLE001 - `judge_pair` decides about every error
+            log.debug("%s of %s stays open: %s", ref.metric, ref.target_id, type(error).__name__)
+            return PairTry(PairEnd.OPEN, spent=attempt.budget.spent)
+
+    async def _judge(self, ref: PairRef, attempt: AttemptState) -> PairEnd:
+        pair = await self._reader.read(ref)
+        if pair is None:
+            return PairEnd.CLOSED
+        name_pair(pair.metric, pair.target_id if pair.target_type is TargetType.TRACE else None)
+        number = activity.info().attempt
+        tried_before = number > 1 or ref.tried is not None
+        if tried_before and (known := await self._known_end(pair)):
+            return known
+        losses = attempt.budget.worker_losses(number)
+        if losses >= MAX_WORKER_LOSSES:
+            reason = (
+                f"Gave up after {losses} attempts in a row whose worker stopped or was killed; "
+                "judging this pair may be the cause."
+            )
+            spent = attempt.budget.spent
+            ended: EndedPair | None = failure(pair, FailureCause.WORKER_LOST, reason, spent)
+        else:
+            ended = await self._ended(pair, attempt)
+        if ended is None:
+            return PairEnd.SCORED
+        with attempt.at(Stage.WRITING):
+            return await self._store(ended)
+
+    async def _ended(self, pair: Pair, attempt: AttemptState) -> EndedPair | None:
+        """The outcome; None if the target was deleted.
+
+        Raises RunClosed, TimeSliceExpired, RefusedOnce, JudgeBusy, JudgeUnusable.
+        """
+        try:
+            ended = await self._judged(pair, attempt)
+        except NotFound:
+            return None
+        except JudgeFailed as error:
+            spent = attempt.budget.spent + error.spent
+            return failure(pair, FailureCause.UNUSABLE_ANSWER, error.message, spent)
+        except JudgeBusy as error:
+            attempt.budget = attempt.budget.after_busy(error, attempt.seconds)
+            spent = attempt.budget.spent
+            at_once = LANES if pair.target_type is TargetType.SESSION else 1
+            if attempt.budget.overspent(traces=at_once):
+                calls = attempt.budget.fruitless_calls
+                reason = f"Gave up after {calls} judge calls without a score: {error.message}"
+                return failure(pair, FailureCause.TOO_MANY_CALLS, reason, spent)
+            if not attempt.budget.exhausted:
+                raise
+            reason = f"Gave up waiting for the judge: {error.message}"
+            return failure(pair, FailureCause.NO_ANSWER, reason, spent)
+        except JudgeUnusable as error:
+            return self._refused(pair, error, attempt)
+        self._refusals.succeeded(pair.spec.run_id)
+        return ended
+
+    async def _judged(self, pair: Pair, attempt: AttemptState) -> EndedPair:
+        """Judges the target, of either kind."""
+        if pair.target_type is TargetType.SESSION:
+            environment = None
+            with attempt.at(Stage.ASKING):
+                evaluation = await self._sessions.evaluate(pair, attempt)
+        else:
+            # Keeps a reference during judging, so that other metrics of this trace find it loaded.
+            transcript = await self._judging.load(pair, UUID(pair.target_id))
+            with attempt.at(Stage.ASKING):
+                trace, evaluation = await self._judging.evaluate_trace(pair)
+            environment = trace.environment
+            del transcript
+        return success(pair, evaluation.including(attempt.budget.spent), environment)
+
+    def _refused(self, pair: Pair, error: JudgeUnusable, attempt: AttemptState) -> EndedPair:
+        """Decides whether a refusal stops the run, is retried, or fails only this pair."""
+        if error.unmistakable or self._refusals.refused(pair.spec.run_id, pair.target_id):
+            raise error
+        budget = attempt.budget
+        attempt.budget = replace(
+            budget, refusals=budget.refusals + 1, spent=budget.spent + error.spent
+        )
+        if attempt.budget.refusals < MAX_REFUSALS:
+            raise RefusedOnce(error.message) from None
+        return failure(pair, FailureCause.REFUSED, error.message, attempt.budget.spent)
 
     async def _known_end(self, pair: Pair) -> PairEnd | None:
         async with self._database.read() as db:
-            status = await pairs.status_of(
+            status = await run_pairs.status_of(
                 db,
-                ProjectId(pair.run.project_id),
-                pair.run.run_id,
+                ProjectId(pair.spec.project_id),
+                pair.spec.run_id,
                 target_id=pair.target_id,
                 metric=pair.metric,
             )
         return None if status is None else _end(status)
 
-    async def _store(self, score: NewScore) -> PairEnd:
-        still_open = await self._ledger.keep_score(score)
-        return _end(score.status) if still_open else PairEnd.CLOSED
+    async def _store(self, ended: EndedPair) -> PairEnd:
+        if not await self._ledger.keep_score(ended.score):
+            return PairEnd.CLOSED
+        ended.count()
+        return _end(ended.score.status)
+
+
+def _reported(error: Exception, attempt: AttemptState) -> ApplicationError:
+    """Translates the error for Temporal, and reports the retry budget to the next attempt in a
+    heartbeat.
+    """
+    number = activity.info().attempt
+    unexpected = attempt.budget.unexpected + 1
+    ended = translate(error, attempt=number, final=unexpected >= MAX_UNEXPECTED)
+    pause = ended.next_retry_delay
+    attempt.budget = replace(
+        attempt.budget,
+        reported_attempt=number,
+        failed_at=clock.now().isoformat(),
+        pause_seconds=pause.total_seconds() if pause else 1.0,
+        unexpected=unexpected if ended.type == UNEXPECTED else attempt.budget.unexpected,
+    )
+    attempt.end()
+    if not ended.non_retryable:
+        activity.heartbeat(attempt.details)
+    return ended
+
+
+def _told(tried: PairTry | BaseException) -> PairTry:
+    if isinstance(tried, BaseException):
+        raise tried
+    return tried
 
 
 def _end(status: ScoreStatus) -> PairEnd:
