@@ -1,7 +1,7 @@
-"""A worker process: the composition root of workflows, activities and the judge.
+"""A worker process: the composition root of workflows, activities and judges.
 
-Runs against any Temporal and any database; as many as one likes may run at once.
-SIGTERM drains it: judge calls in flight are finished, nothing new is begun.
+Any number of workers may use one Temporal and one database. SIGTERM drains a worker: the worker
+finishes its open judge calls and begins no new ones.
 """
 
 import asyncio
@@ -10,54 +10,82 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import uvloop
 from dotenv import load_dotenv
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities.judging import Judging
-from activities.ledger import Ledger
+from activities.comparisons import Comparisons
+from activities.diagnostics import Diagnostics, pairs_of_others, silent_workers
+from activities.judging.trace_processes import TraceProcesses
+from activities.judging.traces import TraceJudging
+from activities.judging.write_buffer import WriteBuffer
 from activities.monitors import Monitors
+from activities.open_pairs import PairLister
 from activities.pairs import Pairs
+from activities.project_deletion import ProjectDeletion
 from activities.runs import Runs
-from activities.waiting import Waiting
-from core import clock, logs, temporal
-from core.clockwork import Clockwork
-from core.database import Database
-from core.errors import AssayError, JudgeUnusable, Misconfigured, Unavailable
-from core.ids import ProjectId, RunStatus
-from core.queries import runs, workers
-from core.schedules import Schedules
+from core.db.database import Database
+from core.errors import JudgeUnusable, Misconfigured, Unavailable
+from core.open_database import open_database
+from core.periodic import repeating
 from core.settings import Settings
-from core.store import opened
-from core.tables import EvalRun
-from evals.judge import Judges
-from evals.judges import JudgeConfig, configured_judges
-from workflows.batch import EvalBatchWorkflow
-from workflows.control import EvalRuns, Existence, RunToStart
-from workflows.evaluation import EvalRunWorkflow
+from core.telemetry import log_lines, tracing
+from core.telemetry.worker_port import measured_runtime
+from core.temporal import client as temporal_client
+from core.temporal.first_connection import connected
+from core.temporal.renewal import RENEW_SECONDS, Renewal
+from core.temporal.schedule_sync import ScheduleSync
+from core.temporal.schedules import Schedules
+from evals.judges.protocol import Judges
+from evals.judges.registry import JudgeConfig, configured_judges
+from workflows.comparison import ComparisonWorkflow
+from workflows.eval_batch import EvalBatchWorkflow
+from workflows.eval_run import EvalRunWorkflow
+from workflows.legacy import LEGACY_WORKFLOWS
+from workflows.maintenance import audit_log
+from workflows.maintenance.admission import RunAdmission
+from workflows.maintenance.audit_log import PRUNE_SECONDS
+from workflows.maintenance.ownership import check_ownership
+from workflows.maintenance.presence import presence
+from workflows.maintenance.runs import caring_for_runs
+from workflows.maintenance.schedules import syncing_schedules
+from workflows.maintenance.telemetry import exposing_measures
+from workflows.maintenance.trace_settling import SETTLE_SECONDS, settle
+from workflows.maintenance_client import MaintenanceClient
 from workflows.monitor import MonitorWorkflow
-from workflows.sandbox import LeanSandbox
+from workflows.pinned import PinnedEvalBatch
+from workflows.project_deletion import ProjectDeletionWorkflow
+from workflows.sandbox_runner import runner_for
 
-PRESENCE_SECONDS: Final = 30.0
-ORPHAN_SECONDS: Final = 20.0
-RECONNECT_SECONDS: Final = 2.0
-CATCH_UP_SECONDS: Final = 30.0
-RECONCILE_SECONDS: Final = 3600.0
+WORKFLOWS: Final[tuple[type, ...]] = (
+    *(EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow),
+    *(ProjectDeletionWorkflow, ComparisonWorkflow),
+    *LEGACY_WORKFLOWS,
+)
+
+MAX_CACHED_WORKFLOWS: Final = 5_000
+"""Cached workflows, about 0.3 MB each. A workflow that is not cached is replayed at each step."""
+
+HEARTBEAT_THROTTLE: Final = timedelta(seconds=10)
+
+MAX_BOOKKEEPING_GRACE: Final = timedelta(seconds=8)
+"""The judge queues drain first and get the whole grace period; bookkeeping takes only moments."""
 
 log = logging.getLogger("assay.worker")
 
 
 async def main(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises AssayError when it cannot begin."""
+    """Serves until SIGTERM or SIGINT. Raises AssayError if the worker cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,224 +97,198 @@ async def main(settings: Settings) -> None:
             timeout_seconds=settings.judge_timeout_seconds,
             concurrency=settings.judge_concurrency,
             input_tokens=settings.judge_input_tokens,
+            client=settings.judge_client,
             embedding_model=settings.embedding_model,
         )
     )
     judges.load()
     try:
-        async with opened(settings) as database:
-            client = await connected(settings, stop)
-            # All that was loaded stays: the collector need not search it again and again, least
-            # of all while a workflow has two seconds to answer.
+        sdk = measured_runtime() if settings.telemetry_port else None
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(open_database(settings))
+            if sdk is not None and settings.telemetry_port:
+                host, port = settings.telemetry_host, settings.telemetry_port
+                exposing = exposing_measures(host, port, database, judges, sdk)
+                await stack.enter_async_context(exposing)
+            client = await connected(settings, stop, sdk.runtime if sdk else None)
+            # A full collection over the start-up heap could exceed the two seconds that a workflow
+            # has to answer; a low threshold examines the objects of open pairs again and again.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(10_000, 20, 20)
             if client is not None:
                 await serve(settings, database, judges, client, stop)
     finally:
         await judges.close()
 
 
-async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
-    """Waits for Temporal as long as it takes; None when told to stop first."""
-    address = f"127.0.0.1:{settings.temporal_port}"
-    while not stop.is_set():
-        try:
-            client = await temporal.connect(default_address=address)
-            await temporal.ensure_search_attributes(client)
-        except (RuntimeError, Unavailable) as error:
-            log.warning("Temporal cannot be reached yet: %s", error)
-            await until(stop, seconds=RECONNECT_SECONDS)
-        else:
-            return client
-    return None
-
-
 async def serve(
     settings: Settings, database: Database, judges: Judges, client: Client, stop: asyncio.Event
 ) -> None:
-    ledger, bookkeeping, judging = queues(settings, database, judges, client)
-    eval_runs = EvalRuns(client, task_queue=settings.task_queue)
-    clockwork = Clockwork(database, Schedules(client, task_queue=settings.task_queue))
-    # The judge queue drains first: a pair that ends still needs the other two.
+    eval_runs = MaintenanceClient(
+        client,
+        task_queue=settings.task_queue,
+        pairs_of_others=pairs_of_others(database),
+        silent_workers=silent_workers(database),
+    )
+    await check_ownership(database, await eval_runs.namespace(), adopt=settings.adopt_runs)
+    admission = RunAdmission(database, eval_runs, settings.open_runs)
+    schedules = ScheduleSync(database, Schedules(client, task_queue=settings.task_queue))
+    renewal = Renewal(client, settings.temporal_address)
     async with (
-        ledger,
-        bookkeeping,
-        judging,
-        presence(database, judges),
-        orphanage(database, eval_runs),
-        ticking(clockwork),
+        polling(settings, database, judges, client, on_finish=admission.wake) as workers,
+        repeating(partial(renewal.renew, workers), every=RENEW_SECONDS),
+        admission.running(),
+        presence(
+            database,
+            judges,
+            partial(eval_runs.pollers, within_seconds=temporal_client.REACH_SECONDS),
+            judge_max_per_second=settings.judge_max_per_second,
+        ),
+        caring_for_runs(database, eval_runs),
+        syncing_schedules(database, schedules),
+        repeating(
+            partial(settle, database, settings.trace_settle_seconds),
+            every=min(SETTLE_SECONDS, settings.trace_settle_seconds),
+        ),
+        repeating(partial(audit_log.prune, database, settings.audit_days), every=PRUNE_SECONDS),
     ):
         log.info(
-            "Serving task queue %r with %d judge calls at once; default judge %s",
+            "Serving task queue %r with %d judge calls at once per provider; default judge %s",
             settings.task_queue,
             settings.judge_concurrency,
             judges.default_model,
         )
         await stop.wait()
-        log.info("Stopping: judge calls in flight have %.0f s", settings.shutdown_grace_seconds)
-
-
-def queues(
-    settings: Settings, database: Database, judges: Judges, client: Client
-) -> tuple[Ledger, Worker, Worker]:
-    """To be entered in this order."""
-    ledger = Ledger(database)
-    judging_ = Judging(database, judges, ledger)
-    runs_, pairs = Runs(database), Pairs(database, judging_)
-    monitors = Monitors(database, default_model=judges.default_model)
-    grace = timedelta(seconds=settings.shutdown_grace_seconds)
-    bookkeeping = Worker(
-        client,
-        task_queue=settings.task_queue,
-        workflows=[EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow],
-        activities=[
-            runs_.resolve_targets,
-            runs_.finish_run,
-            pairs.list_pairs,
-            pairs.fail_pair,
-            monitors.open_due_run,
-            Waiting(database).why_waiting,
-        ],
-        workflow_runner=LeanSandbox(),
-        # Few at once: replaying many histories together starves the two-second deadlock check.
-        max_concurrent_workflow_tasks=10,
-        graceful_shutdown_timeout=grace,
-    )
-    judging = Worker(
-        client,
-        task_queue=temporal.judge_queue(settings.task_queue),
-        activities=[pairs.judge_pair],
-        # Twice what may be open at the provider: others look up, write down, or wait for a stage
-        # that another pair has asked already.
-        max_concurrent_activities=2 * settings.judge_concurrency,
-        max_task_queue_activities_per_second=settings.judge_max_per_second,
-        disable_eager_activity_execution=True,
-        graceful_shutdown_timeout=grace,
-    )
-    return ledger, bookkeeping, judging
+        log.info("Stopping: open judge calls have %.0f s", settings.shutdown_grace_seconds)
 
 
 @contextlib.asynccontextmanager
-async def presence(database: Database, judges: Judges) -> AsyncIterator[None]:
-    """Tells the store what this worker offers, at once and again and again; never a key."""
-    worker_id = f"{os.getpid()}@{socket.gethostname()}"
-    started_at = clock.now()
+async def polling(
+    settings: Settings,
+    database: Database,
+    judges: Judges,
+    client: Client,
+    *,
+    on_finish: Callable[[], None] = lambda: None,
+) -> AsyncIterator[list[Worker]]:
+    """Polls every task queue while the block runs.
 
-    async def publish() -> None:
-        async with database.write() as db:
-            await workers.publish(
-                db,
-                worker_id=worker_id,
-                started_at=started_at,
-                default_model=judges.default_model,
-                providers=[workers.ProviderRow(**asdict(row)) for row in judges.providers()],
-            )
-
-    async def beat() -> None:
-        async with database.write() as db:
-            await workers.beat(db, worker_id)
-
-    await publish()
-    async with (
-        repeating(publish, every=PRESENCE_SECONDS),
-        repeating(beat, every=workers.BEAT_SECONDS),
-    ):
-        yield
-    try:
-        async with database.write() as db:
-            await workers.withdraw(db, worker_id)
-    except (SQLAlchemyError, OSError) as error:
-        # Its silence says the same within seconds.
-        log.warning("The database cannot be told that this worker ends: %s", type(error).__name__)
+    The judge queues drain first, all at once, because the end of a pair still needs its workflow
+    and the write buffer.
+    """
+    namespace = await temporal_client.namespace_of(client)
+    queues = _Queues(settings, database, judges, client, namespace)
+    async with WriteBuffer(database) as buffer, TraceProcesses() as processes:
+        judging_traces = TraceJudging(database, judges, buffer, processes)
+        pairs = Pairs(database, judging_traces, PairLister(database))
+        bookkeeping = queues.bookkeeping(pairs, Runs(database, on_finish))
+        async with judging_traces.budgets, bookkeeping:
+            judging = [queues.judging(pairs, name) for name in queues.judge_queues()]
+            started: list[Worker] = []
+            try:
+                for worker in judging:
+                    await worker.__aenter__()
+                    started.append(worker)
+                yield [bookkeeping, *started]
+            finally:
+                await asyncio.gather(*(one.__aexit__(None, None, None) for one in started))
 
 
-@contextlib.asynccontextmanager
-async def orphanage(database: Database, eval_runs: EvalRuns) -> AsyncIterator[None]:
-    """Runs whose row and workflow parted are started or ended: nothing stands still for ever."""
+@dataclass(frozen=True)
+class _Queues:
+    settings: Settings
+    database: Database
+    judges: Judges
+    client: Client
+    namespace: str
 
-    async def reconcile() -> None:
-        async with database.read() as db:
-            rows = await runs.unfinished(db, older_than_seconds=ORPHAN_SECONDS, limit=200)
-        for row in rows:
-            await reunite(database, eval_runs, row)
+    @property
+    def _grace(self) -> timedelta:
+        return timedelta(seconds=self.settings.shutdown_grace_seconds)
 
-    async with repeating(reconcile, every=ORPHAN_SECONDS):
-        yield
+    @property
+    def _deployment(self) -> WorkerDeploymentConfig | None:
+        """Batches stay with their version; runs and monitors continue with the current version."""
+        build = self.settings.deployment_version
+        if build is None:
+            return None
+        return WorkerDeploymentConfig(
+            version=WorkerDeploymentVersion(self.settings.task_queue, build),
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+        )
 
+    def bookkeeping(self, pairs: Pairs, runs: Runs) -> Worker:
+        monitors = Monitors(
+            self.database,
+            default_model=self.judges.default_model,
+            open_runs=self.settings.open_runs,
+            quota=self.settings.run_quota,
+            namespace=self.namespace,
+        )
+        deletion = ProjectDeletion(self.database)
+        comparisons = Comparisons(self.database)
+        return Worker(
+            self.client,
+            task_queue=self.settings.task_queue,
+            workflows=[
+                PinnedEvalBatch if self._deployment and one is EvalBatchWorkflow else one
+                for one in WORKFLOWS
+            ],
+            deployment_config=self._deployment,
+            activities=[
+                *(runs.resolve_targets, runs.finish_run),
+                *(pairs.list_pairs, pairs.open_pairs, pairs.fail_pair),
+                monitors.open_due_run,
+                *(deletion.mark, deletion.delete_rows, deletion.finish),
+                *(comparisons.compare, comparisons.fail),
+                Diagnostics(self.database).why_waiting,
+            ],
+            workflow_runner=runner_for(self.client.data_converter),
+            max_cached_workflows=MAX_CACHED_WORKFLOWS,
+            # Few replays at once: many concurrent replays exceed the two seconds of the SDK's
+            # deadlock check.
+            max_concurrent_workflow_tasks=10,
+            max_workflow_task_external_storage_concurrency=1,  # more means a task per payload
+            graceful_shutdown_timeout=min(self._grace, MAX_BOOKKEEPING_GRACE),
+        )
 
-async def reunite(database: Database, eval_runs: EvalRuns, row: EvalRun) -> None:
-    existence = await eval_runs.existence(row.id)
-    if existence is Existence.OPEN:
-        return
-    if existence is Existence.ABSENT:
-        # Never started, or lost with Temporal's data: what was judged is found in the store.
-        log.warning("Temporal knows no workflow of run %s; starting it", row.id)
-        await eval_runs.start(RunToStart.of(row), wait_seconds=0)
-        return
-    async with database.write() as db:
-        # Changes nothing where the run has ended in good order since its row was read.
-        await runs.finish(
-            db,
-            ProjectId(row.project_id),
-            row.id,
-            status=RunStatus.FAILED,
-            error_message="Its workflow was ended from outside before every pair was judged. "
-            "Scores so far were kept; retry the run to judge the rest.",
+    def judge_queues(self) -> list[str]:
+        """One queue per provider, and one for models that no worker has credentials for."""
+        name = self.settings.task_queue
+        providers = [status.key for status in self.judges.providers() if status.available]
+        return [
+            temporal_client.judge_queue(name),
+            *(temporal_client.judge_queue(name, key) for key in providers),
+        ]
+
+    def judging(self, pairs: Pairs, task_queue: str) -> Worker:
+        return Worker(
+            self.client,
+            task_queue=task_queue,
+            activities=[pairs.judge_pair, pairs.judge_bundle],
+            deployment_config=self._deployment,
+            # Twice the number of open calls: the other activities read traces, write scores, or
+            # wait for the answer to a question that another pair asked.
+            max_concurrent_activities=2 * self.settings.judge_concurrency,
+            max_task_queue_activities_per_second=self.settings.judge_max_per_second,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            disable_eager_activity_execution=True,
+            graceful_shutdown_timeout=self._grace,
         )
 
 
-@contextlib.asynccontextmanager
-async def ticking(clockwork: Clockwork) -> AsyncIterator[None]:
-    """Monitors' rows and schedules are brought together now and again and again."""
-    async with (
-        repeating(clockwork.reconcile, every=RECONCILE_SECONDS, at_once=True),
-        repeating(clockwork.catch_up, every=CATCH_UP_SECONDS),
-    ):
-        yield
-
-
-@contextlib.asynccontextmanager
-async def repeating(
-    work: Callable[[], Awaitable[None]], *, every: float, at_once: bool = False
-) -> AsyncIterator[None]:
-    """Does the work every so many seconds while the block runs. A failure waits for the next."""
-
-    async def repeat() -> None:
-        failing: type[Exception] | None = None
-        if not at_once:
-            await asyncio.sleep(every)
-        while True:
-            try:
-                await work()
-                failing = None
-            except (AssayError, SQLAlchemyError, OSError) as error:
-                # Once for each trouble: an outage must not fill the log.
-                if type(error) is not failing:
-                    log.warning("%s", error)
-                failing = type(error)
-            await asyncio.sleep(every)
-
-    task = asyncio.create_task(repeat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def until(stop: asyncio.Event, *, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
-
-
 def run() -> int:
-    # Provider keys may stand in .env beside our own settings; the environment comes first.
+    # The .env file may hold provider keys besides Assay's settings; the environment takes
+    # precedence.
     load_dotenv(".env")
-    logs.configure("INFO")
+    log_lines.configure("INFO")
     try:
         settings = Settings.read()
-        logs.configure(settings.log_level)
-        uvloop.run(main(settings))
+        log_lines.configure(settings.log_level, settings.log_format)
+        with tracing.running("assay-worker", os.environ):  # noqa: TID251  OpenTelemetry's own variables
+            uvloop.run(main(settings))
     except (Misconfigured, JudgeUnusable, Unavailable) as error:
         log.error("%s", error.message)
         return 2
@@ -297,6 +299,6 @@ if __name__ == "__main__":
     code = run()
     logging.shutdown()
     sys.stdout.flush()
-    # Temporal's threads may still hold on to Python objects; a regular exit then aborts now and
-    # again (temporalio/sdk-python#300) and would look like a crash to whoever supervises us.
+    # Temporal's threads may still hold Python objects. A regular exit then sometimes aborts
+    # (temporalio/sdk-python#300), which looks like a crash to the supervisor.
     os._exit(code)

@@ -7,19 +7,17 @@ from typing import TypeVar
 Job = TypeVar("Job")
 
 
-async def run_window(
+async def run_bounded(
     take: Callable[[], Awaitable[Job | None]],
     work: Callable[[Job], Awaitable[None]],
     *,
     width: int,
 ) -> None:
-    """Works on at most `width` jobs at once, taking the next as soon as one is done.
+    """Works on at most `width` jobs at once, and takes the next one as soon as a job is done.
 
-    `take` answers None when there is nothing left.
-
-    The first error cancels the rest, waits for them to end, and is raised; so does
-    cancellation. Lanes are kept in a list because workflow code must be replayed in
-    the same order: asyncio.TaskGroup cancels its tasks in the order of a set.
+    `take` returns None if no job is left. The first error, or a cancellation, cancels the other
+    jobs, waits for their end, and is raised. Lanes are kept in a list because a replay needs the
+    same order; asyncio.TaskGroup cancels its tasks in the order of a set.
     """
 
     async def lane() -> None:

@@ -1,4 +1,7 @@
-"""Notices that a run stands still, and has a worker find out why."""
+"""Inspects a run of the previous release that makes no progress.
+
+A worker inspects runs of this release from outside; their workflows set no such timers.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,23 +10,25 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.waiting import UnderWay, Waiting
+    from activities.diagnostics import Diagnostics
+    from core.temporal.pending import OpenBatches
     from workflows.policies import (
         FREQUENT_LOOKS,
         LOOK_GROWTH,
         LOOK_SHARE,
         LOOKING,
-        MOST_LOOKED_AT,
-        SHORTEST_WAIT,
+        MAX_WATCHED_HISTORY,
+        MIN_TIMER_SECONDS,
         STILL_SECONDS,
     )
 
 
 @dataclass
-class Pace:
-    """When to look next, in seconds. A run that stands still for a day is looked at some 35 times.
+class LookBackoff:
+    """Computes the seconds until the next inspection: about 35 inspections in a day without
+    progress.
 
-    `moved_at`: when anything of the run was last known to end.
+    `moved_at`: when a pair or batch of the run last ended, as far as known.
     """
 
     began_at: float
@@ -42,19 +47,19 @@ class Pace:
         self.in_a_row += 1
 
     def moved(self, now: float, *, stood_still: bool) -> None:
-        """A run that is slow without standing still is looked at no more often for it."""
+        """A run that is slow but makes progress is not inspected more often."""
         self.moved_at = now
         if stood_still:
             self.in_a_row = 0
 
 
-class Watch:
-    """`reason` is what the last look found, until the run moves on."""
+class StallWatch:
+    """`reason` is the result of the last inspection, until the run makes progress."""
 
-    def __init__(self, under_way: Callable[[], UnderWay], *, say: Callable[[], None]) -> None:
+    def __init__(self, under_way: Callable[[], OpenBatches], *, say: Callable[[], None]) -> None:
         self._under_way = under_way
         self._say = say
-        self._pace = Pace(workflow.time(), workflow.time())
+        self._pace = LookBackoff(workflow.time(), workflow.time())
         self.reason: str | None = None
 
     def moved(self) -> None:
@@ -62,12 +67,12 @@ class Watch:
         self.reason = None
 
     async def run(self) -> None:
-        """Until it is cancelled, or the history has grown enough."""
-        while workflow.info().get_current_history_length() < MOST_LOOKED_AT:
+        """Runs until cancellation, or until the history is too long."""
+        while workflow.info().get_current_history_length() < MAX_WATCHED_HISTORY:
             left = self._pace.due_at(workflow.time()) - workflow.time()
             if left > 0:
                 await workflow.sleep(
-                    max(left, SHORTEST_WAIT), summary="until the run counts as standing still"
+                    max(left, MIN_TIMER_SECONDS), summary="until the run counts as standing still"
                 )
             else:
                 await self._look()
@@ -76,12 +81,12 @@ class Watch:
         moved_at = self._pace.moved_at
         try:
             reason = await workflow.execute_activity_method(
-                Waiting.why_waiting, self._under_way(), **LOOKING
+                Diagnostics.why_waiting, self._under_way(), **LOOKING
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            reason = self.reason  # Nothing new is known.
+            reason = self.reason  # The inspection found nothing new.
         self._pace.looked()
         if moved_at == self._pace.moved_at:
             self.reason = reason

@@ -1,0 +1,24 @@
+"""Changes of workflow code that histories of the old types may lack."""
+
+from typing import Final
+
+from temporalio import workflow
+
+LEGACY_RUN: Final = "EvalRun"
+LEGACY_BATCH: Final = "EvalBatch"
+LEGACY_MONITOR: Final = "Monitor"
+
+REPORTS_GO_ON: Final = "reports-go-on"
+"""Before this patch a batch stopped reporting after twenty reports."""
+
+WATCHED: Final = "watched"
+"""Before this patch a run's page did not show what the run waits for."""
+
+LEAD_METRIC_FIRST: Final = "one-metric-ahead"
+"""Before this patch every batch judged target by target."""
+
+
+def patched(patch_id: str) -> bool:
+    """`workflow.patched` for the old types; the current types have every patch from the start."""
+    is_legacy = workflow.info().workflow_type in (LEGACY_RUN, LEGACY_BATCH, LEGACY_MONITOR)
+    return not is_legacy or workflow.patched(patch_id)
