@@ -1,1 +1,1 @@
-"""OpenTelemetry spans as trace bodies. Pure: nothing here knows the store."""
+"""Converts OpenTelemetry spans to trace bodies. Pure: independent of the database."""

@@ -1,7 +1,7 @@
-"""OpenTelemetry's ids as UUIDs and back, without loss.
+"""Converts OpenTelemetry's ids to UUIDs and back, without loss.
 
-A trace id has the 128 bits of a UUID. A span id has 64: they become the lower half of one
-whose upper half is zero.
+A trace id has the 128 bits of a UUID. A span id has 64 bits, which become the lower half of a UUID;
+the upper half is zero.
 """
 
 from uuid import UUID
@@ -10,20 +10,22 @@ _TRACE_BYTES = 16
 _SPAN_BYTES = 8
 
 
-def trace_uuid(id: bytes) -> UUID | None:
-    """None where this is no valid trace id."""
-    return UUID(bytes=id) if len(id) == _TRACE_BYTES and any(id) else None
+def trace_uuid(trace_id: bytes) -> UUID | None:
+    """None for an invalid trace id."""
+    return UUID(bytes=trace_id) if len(trace_id) == _TRACE_BYTES and any(trace_id) else None
 
 
-def span_uuid(id: bytes) -> UUID | None:
-    """None where this is no valid span id."""
-    return UUID(int=int.from_bytes(id)) if len(id) == _SPAN_BYTES and any(id) else None
+def span_uuid(span_id: bytes) -> UUID | None:
+    """None for an invalid span id."""
+    return (
+        UUID(int=int.from_bytes(span_id)) if len(span_id) == _SPAN_BYTES and any(span_id) else None
+    )
 
 
-def trace_bytes(id: UUID) -> bytes:
-    return id.bytes
+def trace_bytes(trace_id: UUID) -> bytes:
+    return trace_id.bytes
 
 
-def span_bytes(id: UUID) -> bytes:
-    """Of a UUID that `span_uuid` made."""
-    return id.bytes[_SPAN_BYTES:]
+def span_bytes(span_id: UUID) -> bytes:
+    """The span id in a UUID that `span_uuid` made."""
+    return span_id.bytes[_SPAN_BYTES:]

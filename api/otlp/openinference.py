@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from api.otlp.values import Attributes, given, listed, structured, under
+from api.otlp.vocabulary import Reading, SpanSource, Vocabulary
 from core.ids import SpanKind
 
 _KINDS = {
@@ -22,31 +23,31 @@ _MODELS = (
 )
 _DETAILS = "_details."
 
-Fields = dict[str, JsonValue]
 
-
-def read(attributes: Attributes) -> Fields:
-    """What the span says under these conventions."""
+def read(source: SpanSource) -> Reading:
+    attributes = source.attributes
     named = attributes.peek("openinference.span.kind")
     kind = _KINDS.get(named.upper()) if isinstance(named, str) else None
     if kind is not None and kind == named:
         attributes.take("openinference.span.kind")
-    return given(
+    extra = _object(attributes.take("metadata"))
+    tags = structured(attributes.take("tag.tags"))
+    return Reading(
         kind=kind,
         name=attributes.take_text("tool.name") if kind is SpanKind.TOOL else None,
         model=attributes.take_text(*_MODELS),
-        input=_asked(attributes),
+        input=_request_messages(attributes),
         output=_answered(attributes),
         token_usage=_usage(attributes),
         model_parameters=_object(attributes.take("llm.invocation_parameters")),
         cost=_cost(attributes),
         tools=_tools(attributes),
-        tags=_tags(attributes),
-        extra=_object(attributes.take("metadata")),
+        tags=tags if isinstance(tags, list) else [],
+        metadata=extra if isinstance(extra, dict) else {},
     )
 
 
-def _asked(attributes: Attributes) -> JsonValue:
+def _request_messages(attributes: Attributes) -> JsonValue:
     whole = _value(attributes, "input")
     parameters = structured(attributes.take("tool.parameters")) if whole is None else None
     return (
@@ -64,13 +65,9 @@ def _reranked(attributes: Attributes) -> JsonValue:
 
 
 def _embedded(attributes: Attributes) -> JsonValue:
-    """The texts. Their vectors stay with the metadata: they are no input."""
+    """The embedded texts. Their vectors stay in the metadata."""
     prefix = "embedding.embeddings."
-    names = [
-        name
-        for name in attributes.left
-        if name.startswith(prefix) and name.endswith(".embedding.text")
-    ]
+    names = [name for name in attributes.names(prefix) if name.endswith(".embedding.text")]
     return [attributes.take(name) for name in names] or None
 
 
@@ -91,22 +88,22 @@ def _value(attributes: Attributes, side: str) -> JsonValue:
 
 
 def _messages(attributes: Attributes, prefix: str) -> JsonValue:
-    found: list[JsonValue] = [_message(one) for one in listed(attributes.take_under(prefix))]
+    found: list[JsonValue] = [_message(one) for one in attributes.take_listed(prefix)]
     return {"messages": found} if found else None
 
 
 def _message(flat: Mapping[str, JsonValue]) -> JsonValue:
-    said = under(flat, "message.")
-    calls: list[JsonValue] = [_call(one) for one in listed(under(said, "tool_calls."))]
-    parts: list[JsonValue] = [_part(one) for one in listed(under(said, "contents."))]
+    fields = under(flat, "message.")
+    calls: list[JsonValue] = [_call(one) for one in listed(under(fields, "tool_calls."))]
+    parts: list[JsonValue] = [_part(one) for one in listed(under(fields, "contents."))]
     function = given(
-        name=said.get("function_call_name"), arguments=said.get("function_call_arguments_json")
+        name=fields.get("function_call_name"), arguments=fields.get("function_call_arguments_json")
     )
     return given(
-        role=said.get("role"),
-        content=said.get("content", parts or None),
-        name=said.get("name"),
-        tool_call_id=said.get("tool_call_id"),
+        role=fields.get("role"),
+        content=fields.get("content", parts or None),
+        name=fields.get("name"),
+        tool_call_id=fields.get("tool_call_id"),
         tool_calls=calls or None,
         function_call=function or None,
     )
@@ -129,13 +126,13 @@ def _part(flat: Mapping[str, JsonValue]) -> JsonValue:
 
 
 def _documents(attributes: Attributes, prefix: str) -> JsonValue:
-    found: list[JsonValue] = []
-    for one in listed(attributes.take_under(prefix)):
+    documents: list[JsonValue] = []
+    for one in attributes.take_listed(prefix):
         document = under(one, "document.")
         if "metadata" in document:
             document["metadata"] = structured(document["metadata"])
-        found.append(document)
-    return found or None
+        documents.append(document)
+    return documents or None
 
 
 def _usage(attributes: Attributes) -> JsonValue:
@@ -157,16 +154,24 @@ def _cost(attributes: Attributes) -> JsonValue:
 def _tools(attributes: Attributes) -> JsonValue:
     found: list[JsonValue] = [
         structured(one.get("tool.json_schema")) or under(one, "tool.")
-        for one in listed(attributes.take_under("llm.tools."))
+        for one in attributes.take_listed("llm.tools.")
     ]
     return found or None
-
-
-def _tags(attributes: Attributes) -> JsonValue:
-    found = structured(attributes.take("tag.tags"))
-    return found if isinstance(found, list) else None
 
 
 def _object(value: JsonValue) -> JsonValue:
     found = structured(value)
     return found if isinstance(found, dict) else None
+
+
+VOCABULARY = Vocabulary(
+    name="OpenInference",
+    heads=frozenset(
+        (
+            *("openinference", "input", "output", "llm", "tool", "embedding", "reranker"),
+            *("retrieval", "metadata", "tag"),
+        )
+    ),
+    read=read,
+    rank=1,
+)

@@ -1,25 +1,42 @@
-"""OTLP over HTTP: protobuf or JSON, gzip or not, and answers in the form of the question."""
+"""OTLP over HTTP: protobuf or JSON, with or without gzip; responses have the form of the
+request.
+"""
 
-import base64
+import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from api.requests import read_json
+from api.otlp import json_export, json_fields, limits, protobuf_export
+from api.otlp.protobuf_mending import varint
+from api.otlp.records import Export
 from core.errors import BadRequest, TooLarge, UnsupportedMedia
+from core.json_codec import read_json
 
-PATH = "/v1/traces"
+PATHS = ("/v1/traces", "/v1/logs", "/v1/metrics")
 
 _GZIP = 16 + zlib.MAX_WBITS
 _CHUNK = 256 * 1024
+
+
+class Signal(NamedTuple):
+    """One of OTLP's three kinds of export. `rejected` counts items in its partial success."""
+
+    response: Callable[[], Any]
+    rejected: str
+
+
+TRACES = Signal(ExportTraceServiceResponse, "rejected_spans")
+LOGS = Signal(ExportLogsServiceResponse, "rejected_log_records")
+METRICS = Signal(ExportMetricsServiceResponse, "rejected_data_points")
 
 
 class Encoding(StrEnum):
@@ -38,7 +55,7 @@ def encoding_of(content_type: str) -> Encoding:
 
 
 def inflated(body: bytes, content_encoding: str, limit: int) -> bytes:
-    """The body without its compression. Stops, and raises TooLarge, once it exceeds the limit."""
+    """Decompresses the body. Raises TooLarge as soon as the limit is exceeded."""
     match content_encoding.strip().lower():
         case "" | "identity":
             return body
@@ -53,6 +70,7 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
     try:
         for part in _inflate(body):
             size += len(part)
+            limits.check_ratio(len(body), size)
             if size > limit:
                 raise TooLarge(f"The body is larger than {limit} bytes once decompressed.")
             parts.append(part)
@@ -62,7 +80,7 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
 
 
 def _inflate(left: bytes) -> Iterator[bytes]:
-    """A file of gzip may have several members, one after the other."""
+    """Decompresses gzip, which may have several consecutive members."""
     while left:
         member = zlib.decompressobj(_GZIP)
         while not member.eof:
@@ -74,76 +92,83 @@ def _inflate(left: bytes) -> Iterator[bytes]:
         left = member.unused_data
 
 
-def decode(body: bytes, encoding: Encoding) -> ExportTraceServiceRequest:
-    """Raises BadRequest."""
-    request = ExportTraceServiceRequest()
+def read_spans(body: bytes, encoding: Encoding) -> Export:
+    """Raises BadRequest if the body has no readable span."""
     try:
         if encoding is Encoding.PROTOBUF:
-            request.ParseFromString(body)
-        else:
-            json_format.ParseDict(_with_base64_ids(read_json(body)), request, True)
-    except (DecodeError, json_format.ParseError, ValueError, TypeError, AttributeError):
-        # What was sent stays out of the answer: it may be private.
-        raise BadRequest(f"The body is no ExportTraceServiceRequest as {encoding}.") from None
-    return request
+            limits.check_protobuf(body)
+            return protobuf_export.read_spans(body)
+        return _checked(json_export.read_spans(_json_object(body, "resourceSpans")))
+    except (DecodeError, ValueError):
+        # The response does not quote the request, which may be private.
+        raise BadRequest(f"The body is not an ExportTraceServiceRequest as {encoding}.") from None
 
 
-def _with_base64_ids(request: Any) -> Any:
-    """OTLP's JSON has ids in hexadecimal, protobuf's own mapping reads base64."""
-    for span in _spans(request):
-        for holder in (span, *_objects(span, "links")):
-            for name in ("traceId", "spanId", "parentSpanId", "trace_id", "span_id"):
-                if isinstance(holder.get(name), str):
-                    holder[name] = _hex_to_base64(holder[name])
-    return request
-
-
-def _spans(request: Any) -> Iterator[dict[str, Any]]:
-    if not isinstance(request, dict):
-        raise TypeError
-    for resource in _objects(request, "resourceSpans", "resource_spans"):
-        for scope in _objects(resource, "scopeSpans", "scope_spans"):
-            yield from _objects(scope, "spans")
-
-
-def _objects(holder: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
-    for name in names:
-        for one in holder.get(name) or ():
-            if not isinstance(one, dict):
-                raise TypeError
-            yield one
-
-
-def _hex_to_base64(text: str) -> str:
+def read_logs(body: bytes, encoding: Encoding) -> Export:
+    """Raises BadRequest if the body has no readable log record."""
     try:
-        id = bytes.fromhex(text)
-    except ValueError:
-        # Of no valid length, so that this span alone is refused.
-        id = b"?"
-    return base64.b64encode(id).decode()
+        if encoding is Encoding.PROTOBUF:
+            return protobuf_export.read_logs(body)
+        return json_export.read_logs(_json_object(body, "resourceLogs"))
+    except (DecodeError, ValueError):
+        raise BadRequest(f"The body is not an ExportLogsServiceRequest as {encoding}.") from None
 
 
-def success(rejected: int, message: str, encoding: Encoding) -> bytes:
-    """An ExportTraceServiceResponse; without a partial success where nothing was rejected."""
-    response = ExportTraceServiceResponse()
-    if rejected or message:
-        response.partial_success.rejected_spans = rejected
-        response.partial_success.error_message = message
+def _checked(export: Export) -> Export:
+    if export.refused and not any(group.spans for group in export.groups):
+        raise ValueError
+    return export
+
+
+def _json_object(body: bytes, holder: str) -> dict[str, Any]:
+    """Raises ValueError if the body has no list of objects under that name."""
+    limits.check_json(body)
+    parsed = _lenient_json(body)
+    if not isinstance(parsed, dict):
+        raise ValueError
+    resources = json_fields.field(parsed, holder)
+    if resources is not None and not isinstance(resources, list):
+        raise ValueError
+    if any(not isinstance(one, dict | None) for one in resources or ()):
+        raise ValueError
+    return parsed
+
+
+def _lenient_json(body: bytes) -> Any:
+    """Parses JSON leniently: an invalid UTF-8 byte becomes a replacement character, and NaN is a
+    number.
+    """
+    try:
+        return read_json(body)
+    except json.JSONDecodeError:
+        try:
+            return json.loads(body.decode("utf-8", "replace"))
+        except RecursionError:
+            raise ValueError from None
+
+
+def success(signal: Signal, rejected: int, message: str, encoding: Encoding) -> bytes:
+    """The response to an export, with a partial success if anything was rejected."""
     if encoding is Encoding.JSON:
-        return json_format.MessageToJson(response, indent=None).encode()
-    return response.SerializeToString()
+        if not rejected and not message:
+            return b"{}"
+        partial = {_camel_case(signal.rejected): str(rejected)} if rejected else {}
+        if message:
+            partial["errorMessage"] = message
+        return json.dumps({"partialSuccess": partial}).encode()
+    response = signal.response()
+    if rejected or message:
+        setattr(response.partial_success, signal.rejected, rejected)
+        response.partial_success.error_message = message
+    return bytes(response.SerializeToString())
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
 
 
 def status_message(code: int, message: str) -> bytes:
     """A google.rpc.Status: an int32 in field 1, a string in field 2."""
     text = message.encode()
-    return b"\x08" + _varint(code) + b"\x12" + _varint(len(text)) + text
-
-
-def _varint(number: int) -> bytes:
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
+    return b"\x08" + varint(code) + b"\x12" + varint(len(text)) + text

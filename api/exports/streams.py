@@ -1,0 +1,124 @@
+"""Streams an export from one snapshot, with one page in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from fastapi.responses import StreamingResponse
+
+from api.exports import formats
+from api.exports.columns import SCORE_COLUMNS, score_record, trace_record
+from api.exports.formats import Format, RecordWriter
+from api.schemas.traces import TraceDetail
+from core.db.database import Database
+from core.errors import Unavailable
+from core.filters import TraceFilters, TraceListFilters
+from core.ids import ProjectId
+from core.queries import export_reads
+from core.queries.trace_reads import StoredTrace
+
+if TYPE_CHECKING:
+    from core.db.tables import EvalRun, Score
+
+MAX_EXPORTS: Final = 4
+"""Maximum number of concurrent exports per process; each export keeps a connection and a snapshot
+until its end.
+"""
+
+Row = TypeVar("Row")
+
+_running = asyncio.Semaphore(MAX_EXPORTS)
+
+
+def score_export(
+    database: Database, project_id: ProjectId, run: "EvalRun", file_format: Format
+) -> StreamingResponse:
+    """Raises Unavailable if the maximum number of exports is running."""
+
+    async def content() -> AsyncIterator[bytes]:
+        writer = _score_writer(file_format)
+        async with database.read() as db:
+            pages = export_reads.scores(db, project_id, run)
+            async for part in _written(pages, writer, _score_records):
+                yield part
+
+    return _response(content, f"scores-{run.id}", file_format)
+
+
+def trace_export(
+    database: Database,
+    project_id: ProjectId,
+    filters: TraceFilters | TraceListFilters,
+    file_format: Format,
+) -> StreamingResponse:
+    """JSON Lines hold whole traces with their spans; Parquet has one row per trace."""
+    whole = file_format is Format.JSON_LINES
+
+    async def content() -> AsyncIterator[bytes]:
+        writer: RecordWriter = (
+            formats.JsonLinesWriter()
+            if whole
+            else await asyncio.to_thread(formats.ParquetWriter, formats.trace_schema)
+        )
+        async with database.read() as db:
+            pages = export_reads.traces(db, project_id, filters)
+            records = _whole_traces if whole else _trace_records
+            async for part in _written(pages, writer, records):
+                yield part
+
+    return _response(content, "traces", file_format)
+
+
+def _score_writer(file_format: Format) -> RecordWriter:
+    match file_format:
+        case Format.JSON_LINES:
+            return formats.JsonLinesWriter()
+        case Format.CSV:
+            return formats.CsvWriter(SCORE_COLUMNS)
+        case _:
+            return formats.ParquetWriter(formats.score_schema)
+
+
+def _score_records(rows: Sequence["Score"]) -> list[dict[str, Any]]:
+    return [score_record(row) for row in rows]
+
+
+def _trace_records(rows: Sequence[StoredTrace]) -> list[dict[str, Any]]:
+    return [trace_record(row) for row in rows]
+
+
+def _whole_traces(rows: Sequence[StoredTrace]) -> list[dict[str, Any]]:
+    return [TraceDetail.of(row).model_dump(mode="json") for row in rows]
+
+
+async def _written(
+    pages: AsyncIterator[Sequence[Row]],
+    writer: RecordWriter,
+    records_of: Callable[[Sequence[Row]], list[dict[str, Any]]],
+) -> AsyncIterator[bytes]:
+    async for rows in pages:
+        records = records_of(rows)
+        # Runs in a thread, because encoding a page takes milliseconds and other requests must not
+        # wait.
+        yield await asyncio.to_thread(writer.write, records)
+    yield await asyncio.to_thread(writer.finish)
+
+
+def _response(
+    content: Callable[[], AsyncIterator[bytes]], name: str, file_format: Format
+) -> StreamingResponse:
+    if _running.locked():
+        raise Unavailable(
+            "Another export", f"{MAX_EXPORTS} exports are running. Try again when one has ended."
+        )
+
+    async def guarded() -> AsyncIterator[bytes]:
+        async with _running:
+            async for part in content():
+                yield part
+
+    return StreamingResponse(
+        guarded(),
+        media_type=file_format.media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}.{file_format.value}"'},
+    )
