@@ -1,19 +1,29 @@
 """The `assay` command."""
 
 import asyncio
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-from api.terminal import keys, screens
-from api.terminal.client import Client, store_lines
-from api.terminal.edge import Address, finish
-from core import jsontext
+from api.cli import (
+    budgets,
+    codec_endpoint,
+    comparing,
+    doctor,
+    export,
+    gate,
+    import_command,
+    keys,
+    projects,
+    reports,
+    screens,
+)
+from api.cli.command import Address, finish
+from core import json_codec
 from core.errors import Invalid
-from core.jsonlines import JsonLines
+from core.filters import TraceFilters
 from core.settings import Settings
 
 app = typer.Typer(
@@ -24,6 +34,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(keys.app, name="keys", no_args_is_help=True)
+app.add_typer(export.app, name="export", no_args_is_help=True)
+app.add_typer(projects.app, name="projects", no_args_is_help=True)
+reports.register(app)
+budgets.register(app)
+codec_endpoint.register(app)
+comparing.register(app)
+doctor.register(app)
+gate.register(app)
+import_command.register(app)
 
 
 def _show_version(asked: bool) -> None:
@@ -32,12 +51,28 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _not_an_argument(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Refuses a key as an argument, because every user of a machine can read arguments of
+    processes.
+    """
+    source = context.get_parameter_source(str(parameter.name))
+    if source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("Set ASSAY_API_KEY instead: others can read arguments.")
+    return value
+
+
 @app.callback()
 def main(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(envvar="ASSAY_URL", help="Address of the API.")] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="ASSAY_API_KEY", help="API key.", show_envvar=True)
+        str | None,
+        typer.Option(
+            envvar="ASSAY_API_KEY",
+            help="Read from the environment only.",
+            show_envvar=True,
+            callback=_not_an_argument,
+        ),
     ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True)
@@ -49,62 +84,15 @@ def main(
 @app.command()
 def up(
     no_demo: Annotated[
-        bool, typer.Option("--no-demo", help="Leave the bundled examples out.")
+        bool, typer.Option("--no-demo", help="Do not judge the bundled examples.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
 ) -> None:
     """Start Temporal, workers and the API on this machine, and serve until Ctrl-C."""
-    # Temporal's client is slow to import; the other commands do without.
-    from api.terminal.up import serve
+    # Temporal's client is slow to import, and only this command needs it.
+    from api.cli.up import serve
 
     finish(lambda: serve(Settings.read(), workers=workers, demo=not no_demo))
-
-
-@app.command("import")
-def import_(
-    context: typer.Context,
-    files: Annotated[
-        list[str], typer.Argument(help="JSON Lines, plain or gzipped; - for standard input.")
-    ],
-) -> None:
-    """Store traces: one trace body a line. Bad lines are named, the good ones are stored."""
-    so_far = finish(lambda: _import(context.obj, files))
-    unread = f", {so_far.unread} of {len(files)} files not read to the end" if so_far.unread else ""
-    screens.out.print(f"{so_far.stored} traces stored, {so_far.bad} lines bad{unread}.")
-    if so_far.bad or so_far.unread:
-        raise typer.Exit(1)
-
-
-@dataclass(slots=True)
-class _Imported:
-    """`unread`: files that could not be read to their end."""
-
-    stored: int = 0
-    bad: int = 0
-    unread: int = 0
-
-
-async def _import(address: Address, files: list[str]) -> _Imported:
-    so_far = _Imported()
-    async with address.client() as client:
-        for file in files:
-            try:
-                await _import_file(client, file, so_far)
-            except Invalid as error:
-                screens.fail(error.message)
-                so_far.unread += 1
-    return so_far
-
-
-async def _import_file(client: Client, file: str, so_far: _Imported) -> None:
-    with JsonLines(file) as lines, screens.Reading(lines) as counter:
-        try:
-            await store_lines(
-                client, lines, on_stored=counter.count_stored, on_bad=counter.tell_bad
-            )
-        finally:
-            so_far.stored += counter.stored
-            so_far.bad += counter.bad
 
 
 @app.command()
@@ -115,31 +103,37 @@ def run(
         typer.Option(
             "--metric",
             "-m",
-            help="Such as task_completion; an unknown one is answered with the list. Repeatable.",
+            help="A metric such as task_completion; an unknown name lists them all. Repeatable.",
         ),
     ],
-    filter: Annotated[
+    filters: Annotated[
         list[str] | None,
         typer.Option(
             "--filter",
             "-f",
             metavar="KEY=VALUE",
-            help="KEY: status, session_id, user_id, tags, name, date_from or date_to. Repeatable.",
+            help=f"KEY: {', '.join(TraceFilters.model_fields)}. Repeatable.",
         ),
     ] = None,
     sampling_rate: Annotated[
-        float, typer.Option(help="Share of the matching traces to judge, 0 to 1.")
+        float, typer.Option(help="Share of the matching traces to judge, from 0 to 1.")
     ] = 1.0,
-    model: Annotated[str | None, typer.Option(help="Judge; the server's default if unset.")] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
+    model: Annotated[str | None, typer.Option(help="Judge model. Default: the server's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    max_cost_usd: budgets.MaxCost = None,
+    max_tokens: budgets.MaxTokens = None,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Print the run's id and leave it to itself.")
+        bool, typer.Option("--no-wait", help="Print the run's id and return at once.")
     ] = False,
 ) -> None:
-    """Judge stored traces, and follow the run to its end. Exit code 1 when it fails."""
+    """Judge stored traces and follow the run until it ends or pauses at its budget.
+
+    Exit code 1 if it fails or pauses.
+    """
     body = {"metrics": metric, "sampling_rate": sampling_rate, "model": model, "name": name}
-    ended = finish(lambda: _run(context.obj, body, filter or [], no_wait))
-    if ended and ended["status"] == "FAILED":
+    body |= budgets.given(max_cost_usd, max_tokens)
+    ended = finish(lambda: _run(context.obj, body, filters or [], no_wait))
+    if ended and ended["status"] != "COMPLETED":
         raise typer.Exit(1)
 
 
@@ -157,13 +151,15 @@ async def _run(
             ended = await screens.watch(client.follow(started["id"]))
         except asyncio.CancelledError:
             screens.note(
-                f"No longer following; the run goes on: {screens.command()} scores {started['id']}"
+                f"Stopped following; the run continues: {screens.command()} scores {started['id']}"
             )
             raise
         scores = await client.get(f"/evaluations/trace-runs/{ended['id']}/scores")
     screens.out.print(screens.summary(scores, ended["metric_names"]))
     if ended["status"] == "FAILED":
         screens.fail(screens.ending(ended))
+    elif ended["paused"]:
+        budgets.show_pause(ended)
     else:
         screens.out.print(screens.ending(ended), soft_wrap=True)
         screens.out.print(f"Every reason: {screens.command()} scores {ended['id']}")
@@ -171,7 +167,7 @@ async def _run(
 
 
 def _filters(pairs: list[str]) -> dict[str, Any]:
-    """`tags` may come several times; the server judges names and values."""
+    """Only `tags` may be repeated. The server validates names and values."""
     filters: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -190,19 +186,20 @@ def _filters(pairs: list[str]) -> dict[str, Any]:
 def scores(
     context: typer.Context,
     run_id: Annotated[UUID, typer.Argument(help="Id of a run.")],
-    json: Annotated[bool, typer.Option("--json", help="As the API gives them.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the API's JSON.")] = False,
 ) -> None:
-    """Show the scores of a run with their reasons."""
-    found = finish(lambda: _scores(context.obj, run_id))
+    """Show the scores of a run with their reasons and findings."""
+    response = finish(lambda: _scores(context.obj, run_id))
     if json:
-        typer.echo(jsontext.dumps(found))
-    elif not found:
+        typer.echo(json_codec.dumps(response))
+    elif not response:
         screens.out.print("This run has no scores yet.")
     else:
-        screens.out.print(screens.score_tables(found))
+        screens.out.print(screens.score_tables(response))
 
 
 async def _scores(address: Address, run_id: UUID) -> list[dict[str, Any]]:
     async with address.client() as client:
-        found: list[dict[str, Any]] = await client.get(f"/evaluations/trace-runs/{run_id}/scores")
+        path, _ = await client.find_run(str(run_id))
+        found: list[dict[str, Any]] = await client.get(f"{path}/scores")
         return found

@@ -1,53 +1,85 @@
 """The API process: `uvicorn api.app:create_app --factory`."""
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute
+from temporalio.client import Client
 
-from activities.waiting import Waiting
-from api import errors, logs
-from api.auth import Authenticator
-from api.counters import Counters
-from api.dependencies import Incoming, Stack
-from api.limits import RateLimit
-from api.methods import AllowedMethods
-from api.middleware import BodyLimit, RequestTrail
+from activities.diagnostics import pairs_of_others, silent_workers
+from api import errors
+from api.dashboard import pages as dashboard_pages
+from api.dashboard.problems import PageHeaders
+from api.dashboard.slow_parts import SlowParts
+from api.dependencies import SCOPES, AppState
+from api.doctor.start_report import reporting_troubles
+from api.http.allowed_methods import AllowedMethods
+from api.http.audit_trail import AuditTrail
+from api.http.auth import Authenticator
+from api.http.concurrency_limit import ConcurrencyLimit
+from api.http.key_check import Gatekeeper, KeyCheck
+from api.http.middleware import RequestTrail
+from api.http.prometheus import ApiMeasures
+from api.http.rate_limit import RateLimit
+from api.http.request_body import RequestBody
+from api.http.security_headers import HostCheck, SecurityHeaders
+from api.http.stream_limit import StreamLimit
+from api.otlp import limits
+from api.otlp.content_notices import ContentNotices
+from api.quotas import Quotas
 from api.routes import (
+    administration,
+    api_keys,
+    comparisons,
+    exports,
     health,
     metrics,
     monitors,
+    noise,
     otlp,
+    projects,
     score_analytics,
     session_runs,
     session_scores,
     sessions,
+    trace_analytics,
     trace_changes,
-    trace_figures,
     trace_runs,
     trace_scores,
     traces,
 )
-from api.rows import RunRows
-from core import temporal
-from core.batching import Batcher
-from core.clockwork import Clockwork
-from core.database import Database
+from api.runs.run_counts import RunCounts
+from api.runs.run_creation import RunCreation
+from api.trace_ingest import TraceIngest
+from core.db.database import Database
+from core.db.group_commit import GroupCommit
 from core.ids import Scope
-from core.queries import keys, projects
-from core.queries import traces as trace_queries
-from core.schedules import Schedules
+from core.open_database import open_database
+from core.periodic import repeating
+from core.queries import api_keys as key_rows
+from core.queries import projects as project_rows
+from core.queries.run_reader import RunReader
 from core.settings import Settings
-from core.store import opened
-from workflows.control import EvalRuns
+from core.telemetry import log_lines, tracing
+from core.temporal.first_connection import connect_by_settings
+from core.temporal.renewal import RENEW_SECONDS, Renewal
+from core.temporal.schedule_sync import ScheduleSync
+from core.temporal.schedules import Schedules
+from workflows.comparison_client import ComparisonClient
+from workflows.project_client import ProjectDeletions
+from workflows.run_client import EvalRunClient
 
 _DESCRIPTION = """
-Post metrics and a choice of traces; every pair of trace and metric is judged, whatever crashes
-meanwhile, and keeps a score with its reason.
+Post metrics and a selection of traces. Every pair of trace and metric is judged, even if processes
+crash meanwhile, and gets a score with a reason.
 
 1. Send traces to `POST /traces`.
 2. Open a run with `POST /evaluations/trace-runs`.
@@ -55,52 +87,83 @@ meanwhile, and keeps a score with its reason.
 4. Read `…/{run_id}/scores`.
 
 Every request carries an API key, as `Authorization: Bearer <key>` or `X-API-Key: <key>`. A key
-that is bound to no project names one with `X-Project-ID` or `X-Project-Name`. Every answer carries
-an `X-Request-ID`, which the server's log has too.
+without a bound project names a project with `X-Project-ID` or `X-Project-Name`. Every response
+carries an `X-Request-ID`, which the server's log also contains.
 """
+
+THREAD_SWITCH_SECONDS = 0.001
+"""How long a thread that computes may keep the event loop waiting. Python's default is 5 ms, and a
+request waits for each of its steps."""
 
 _TAGS = [
     {"name": "Evaluation runs", "description": "Judge traces and sessions, durably."},
-    {"name": "Monitors", "description": "Runs that come back by themselves."},
+    {"name": "Comparisons", "description": "Compare two runs."},
+    {"name": "Monitors", "description": "Runs on a schedule."},
     {"name": "Scores", "description": "What came out."},
-    {"name": "Analytics", "description": "Scores and traces in figures."},
-    {"name": "Metrics", "description": "What can be measured, and with which judges."},
+    {"name": "Analytics", "description": "Statistics over scores and traces."},
+    {"name": "Exports", "description": "Download scores, traces and comparisons."},
+    {"name": "Metrics", "description": "Available metrics, and available judges."},
     {"name": "Traces", "description": "What agents did."},
     {"name": "Sessions", "description": "Traces that belong together."},
-    {"name": "Operations", "description": "For whoever runs this service."},
+    {"name": "Administration", "description": "Projects, API keys, usage, the audit log."},
+    {"name": "Operations", "description": "For operators of this service."},
 ]
 
 
-# The figures before the traces: their paths would pass for ids.
+# The router tries routes in order, so ingestion, which agents call most often, comes first.
+# Analytics come before traces, because their paths would match as ids of traces.
 _NOUNS = (
-    *(trace_runs, session_runs, monitors, trace_scores, score_analytics, session_scores),
-    *(metrics, trace_figures, traces, trace_changes, sessions, otlp, health),
+    *(otlp, trace_analytics, traces, trace_changes, sessions),
+    *(
+        trace_runs,
+        session_runs,
+        exports,
+        comparisons,
+        noise,
+        monitors,
+        trace_scores,
+        score_analytics,
+        session_scores,
+    ),
+    *(metrics, projects, api_keys, administration, health),
 )
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Settings come from the environment unless they are given.
+    """Builds the app; without `settings`, from the environment.
 
-    With those of the environment the process is taken to serve this app and nothing else.
+    An app with settings from the environment is assumed to be the only one in its process.
     """
     owns_process = settings is None
     settings = settings or Settings.read()
-    logs.configure(settings.log_level)
-    counters = Counters()
+    log_lines.configure(settings.log_level, settings.log_format, force=False)
+    measures = ApiMeasures()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(settings) as database:
-            await _make_key(database, settings)
-            app.state.stack = await _stack(settings, database, counters)
-            if owns_process:
-                # All that was loaded stays. Searched by the collector now and again, it would
-                # hold every request up for a sixth of a second.
-                gc.collect()
-                gc.freeze()
-            yield
+        environment = os.environ  # noqa: TID251  for the variables of OpenTelemetry
+        with tracing.running("assay-api", environment):
+            async with AsyncExitStack() as process:
+                database = await process.enter_async_context(open_database(settings))
+                await _make_key(database, settings)
+                measures.watch_database(database)
+                client = await connect_by_settings(settings, lazy=True)
+                app.state.stack = await _stack(settings, database, measures, client)
+                if owns_process:
+                    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+                    # Freeze the start-up heap: a full collection over it would pause requests for
+                    # about 170 ms.
+                    gc.collect()
+                    gc.freeze()
+                    reporting = reporting_troubles(settings, database, client)
+                    await process.enter_async_context(reporting)
+                renewal = Renewal(client, settings.temporal_address)
+                await process.enter_async_context(repeating(renewal.renew, every=RENEW_SECONDS))
+                yield
+                await app.state.stack.slow_parts.close()
 
-    # Its pages at /docs take their scripts from here; FastAPI's own take them from the internet.
+    # The pages at /docs load their scripts from this server; plain FastAPI would load them from the
+    # internet.
     app = FastAPIOffline(
         title="Assay",
         summary="Durable evaluation of agent traces by LLM judges.",
@@ -112,15 +175,48 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         strict_content_type=False,
         generate_unique_id_function=_operation_id,
     )
-    app.add_middleware(AllowedMethods, routes=[r for noun in _NOUNS for r in noun.router.routes])
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    if settings.cors_origins:
-        _allow_origins(app, settings.cors_origins)
-    app.add_middleware(RequestTrail, counters=counters)
+    _add_middleware(app, settings, measures)
     errors.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)
+    for router in dashboard_pages.ROUTERS:
+        app.include_router(router)
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, measures: ApiMeasures) -> None:
+    """Adds the innermost middleware first and the outermost last.
+
+    Outer checks are cheaper, and refuse requests first.
+    """
+    routes = list(_leaves(noun.router for noun in _NOUNS))
+    app.add_middleware(
+        RequestBody,
+        limit=settings.max_body_bytes,
+        memory=settings.max_body_memory_bytes,
+        measures=measures,
+    )
+    app.add_middleware(AuditTrail)
+    app.add_middleware(KeyCheck, routes=routes, scopes=SCOPES)
+    app.add_middleware(AllowedMethods, routes=routes)
+    app.add_middleware(ConcurrencyLimit, most=settings.max_concurrent_requests)
+    if settings.cors_origins:
+        _allow_origins(app, settings.cors_origins)
+    app.add_middleware(HostCheck, hosts=settings.allowed_hosts)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestTrail, measures=measures)
+    app.add_middleware(PageHeaders)
+
+
+def _leaves(routers: Iterable[APIRouter]) -> Iterator[BaseRoute]:
+    """All routes, including those of nested routers."""
+    for router in routers:
+        for route in router.routes:
+            inner = getattr(route, "original_router", None)
+            if inner is None:
+                yield route
+            else:
+                yield from _leaves([inner])
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -134,7 +230,7 @@ def _allow_origins(app: FastAPI, origins: str) -> None:
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=[
             *("Authorization", "X-API-Key", "X-Project-ID", "X-Project-Name", "X-Request-ID"),
-            *("Content-Type", "Idempotency-Key", "Last-Event-ID"),
+            *("Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Organization-ID"),
         ],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
@@ -144,34 +240,49 @@ async def _make_key(database: Database, settings: Settings) -> None:
     if settings.bootstrap_api_key is None:
         return
     async with database.write() as db:
-        project = await projects.ensure(db, settings.bootstrap_project)
-        new = keys.NewKey("bootstrap", scope=Scope.ADMIN, project_id=project)
-        await keys.ensure(db, new, settings.bootstrap_api_key.get_secret_value())
+        project = await project_rows.ensure(db, settings.bootstrap_project)
+        new = key_rows.NewKey("bootstrap", scope=Scope.ADMIN, project_id=project, any_project=True)
+        text = settings.bootstrap_api_key.get_secret_value()
+        await key_rows.ensure(db, new, text)
+        await key_rows.revoke_others(db, new, text)
 
 
-async def _stack(settings: Settings, database: Database, counters: Counters) -> Stack:
-    client = await temporal.connect(
-        default_address=f"127.0.0.1:{settings.temporal_port}", lazy=True
-    )
-
-    async def store(incoming: Sequence[Incoming]) -> None:
-        # In the order of their ids, so that two processes never wait for each other's rows.
-        ordered = sorted(incoming, key=lambda one: (one[0], one[1].trace_id))
-        async with database.write() as db:
-            await trace_queries.store_all(db, ordered)
-
-    return Stack(
+async def _stack(
+    settings: Settings, database: Database, measures: ApiMeasures, client: Client
+) -> AppState:
+    authenticator = Authenticator(database)
+    failures = settings.failed_auth_per_minute
+    quotas = Quotas(database, settings)
+    writes = GroupCommit(database)
+    by_key = RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
+    return AppState(
         settings=settings,
         database=database,
-        runs=EvalRuns(
+        runs=EvalRunClient(
             client,
             task_queue=settings.task_queue,
-            pairs_of_others=Waiting(database).pairs_of_others,
+            pairs_of_others=pairs_of_others(database),
+            silent_workers=silent_workers(database),
         ),
-        rows=RunRows(database),
-        counters=counters,
-        ingest=Batcher(store, most=50),
-        authenticator=Authenticator(database),
-        clockwork=Clockwork(database, Schedules(client, task_queue=settings.task_queue)),
-        rate_limit=RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst),
+        rows=RunReader(database),
+        measures=measures,
+        run_counts=RunCounts(database),
+        ingest=TraceIngest(database, quotas),
+        quotas=quotas,
+        writes=writes,
+        run_creation=RunCreation(writes, settings.open_runs),
+        authenticator=authenticator,
+        clockwork=ScheduleSync(database, Schedules(client, task_queue=settings.task_queue)),
+        content_notices=ContentNotices(),
+        gatekeeper=Gatekeeper(
+            authenticator,
+            by_key=by_key,
+            failed_by_address=RateLimit(failures / 60, failures),
+        ),
+        rate_limit=by_key,
+        streams=StreamLimit(settings.max_event_streams),
+        project_deletions=ProjectDeletions(client, task_queue=settings.task_queue),
+        comparisons=ComparisonClient(client, task_queue=settings.task_queue),
+        slow_parts=SlowParts(),
+        decoding=asyncio.Semaphore(limits.MAX_CONCURRENT_DECODES),
     )

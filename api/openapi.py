@@ -8,7 +8,7 @@ from core.settings import Settings
 
 
 def text() -> str:
-    """The same for every environment and settings."""
+    """The document as JSON, independent of environment and settings."""
     described = create_app(Settings.model_construct()).openapi()
     return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
 

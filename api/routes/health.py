@@ -1,37 +1,40 @@
-"""Is it up, can it work, what has it done."""
+"""Health checks, version and measures."""
 
+from importlib import metadata
 from typing import Literal
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import errors
 from api.dependencies import CurrentStack
+from api.http import strict_query
 from core.errors import Unavailable
 
-router = APIRouter(tags=["Operations"])
+router = APIRouter(tags=["Operations"], dependencies=[Depends(strict_query.check)])
 
 
 class Health(BaseModel):
     status: Literal["ok"] = "ok"
+    version: str = Field(description="The version of Assay.")
 
 
 class Readiness(BaseModel):
     status: Literal["ready"] = "ready"
 
 
-@router.get("/health", summary="Is the process up?")
+@router.get("/health", summary="Check the process")
 async def health() -> Health:
-    return Health()
+    return Health(version=metadata.version("assay"))
 
 
 @router.get(
     "/ready",
-    summary="Can it work?",
-    description="Whether the database and Temporal can be reached; 503 names the one that cannot.",
-    responses={503: {"model": errors.Problem, "description": "A needed server is away."}},
+    summary="Check the database and Temporal",
+    description="Answers 503 and names the server that cannot be reached.",
+    responses={503: {"model": errors.Problem, "description": "A needed server is unavailable."}},
 )
 async def ready(stack: CurrentStack) -> Readiness:
     try:
@@ -48,9 +51,12 @@ async def ready(stack: CurrentStack) -> Readiness:
 
 @router.get(
     "/metrics",
-    summary="Counters for Prometheus",
+    summary="Get Prometheus metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
 )
 async def metrics(stack: CurrentStack) -> Response:
-    return Response(stack.counters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(
+        stack.measures.text(await stack.run_counts.unfinished()),
+        media_type="text/plain; version=0.0.4; charset=utf-8",
+    )

@@ -1,4 +1,4 @@
-"""Figures over scores: the same three for those of traces and those of sessions."""
+"""Score analytics, for traces and for sessions."""
 
 from typing import Annotated
 
@@ -6,36 +6,36 @@ from fastapi import APIRouter, Query
 
 from api import errors
 from api.dependencies import CurrentStack, ReadProject
-from api.models.analytics import DistributionQuery, ScoreWindowQuery, TrendQuery
-from api.requests import JsonRoute
+from api.http.json_body import JsonRoute
+from api.schemas.analytics import DistributionQuery, ScoreWindowQuery, TrendQuery
 from core.ids import TargetType
-from core.queries import analytics
-from core.queries.analytics import DistributionBucket, MetricSummary, TrendPoint
+from core.queries import score_analytics
+from core.queries.score_analytics import DistributionBucket, MetricSummary, TrendPoint
 
 
 def _figures(target_type: TargetType) -> APIRouter:
     noun = target_type.lower()
-    made = APIRouter(
+    router = APIRouter(
         prefix=f"/evaluations/analytics/{noun}-scores", tags=["Analytics"], route_class=JsonRoute
     )
 
-    @made.get(
+    @router.get(
         "/summary",
         name=f"summarise_{noun}_scores",
-        summary="What each metric came to",
-        description="Numeric successes make the figures; the counts have every score.",
+        summary="Get a score summary by metric",
+        description="Statistics cover numeric successes; counts include all scores.",
         responses=errors.responses(),
     )
     async def summarise(
         query: Annotated[ScoreWindowQuery, Query()], project: ReadProject, stack: CurrentStack
     ) -> list[MetricSummary]:
         async with stack.database.read() as db:
-            return await analytics.summary(db, query.scope(project, target_type))
+            return await score_analytics.summary(db, query.scope(project, target_type))
 
-    @made.get(
+    @router.get(
         "/trend",
         name=f"{noun}_score_trend",
-        summary="How scores change over time",
+        summary="Get a score trend",
         description="Numeric successes only, oldest first, in UTC; weeks start on Monday.",
         responses=errors.responses(),
     )
@@ -44,13 +44,13 @@ def _figures(target_type: TargetType) -> APIRouter:
     ) -> list[TrendPoint]:
         scope = query.scope(project, target_type, query.metric_name)
         async with stack.database.read() as db:
-            return await analytics.trend(db, scope, query.granularity)
+            return await score_analytics.trend(db, scope, query.granularity)
 
-    @made.get(
+    @router.get(
         "/distribution",
         name=f"{noun}_score_distribution",
-        summary="How the scores of a metric spread over [0, 1]",
-        description="Numeric successes only. Every bucket is there; 1.0 is in the last.",
+        summary="Get a score distribution",
+        description="Numeric successes only. Lists every bucket; the last bucket includes 1.0.",
         responses=errors.responses(),
     )
     async def distribution(
@@ -58,9 +58,9 @@ def _figures(target_type: TargetType) -> APIRouter:
     ) -> list[DistributionBucket]:
         scope = query.scope(project, target_type, query.metric_name)
         async with stack.database.read() as db:
-            return await analytics.distribution(db, scope, query.buckets)
+            return await score_analytics.distribution(db, scope, query.buckets)
 
-    return made
+    return router
 
 
 router = APIRouter()

@@ -5,21 +5,22 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from api import errors, judges
-from api.creating import Opener, Wanted, refuse_unknown
+from api import errors
 from api.dependencies import CurrentStack, ReadProject
-from api.models.run_requests import SessionBatchBody, SessionRunBody
-from api.models.runs import EvalRunBody
-from api.opening import Answer
-from api.requests import JsonRoute
+from api.http.json_body import JsonRoute
 from api.routes.metrics import MetricInfo
+from api.routes.run_figures import FigureRoutes
 from api.routes.runs import RunRoutes
-from core.database import Reader
+from api.runs import model_choice
+from api.runs.run_opener import Answer, Opener, RequestedRun, refuse_unknown
+from api.schemas.run_requests import SessionBatchBody, SessionRunBody
+from api.schemas.runs import EvalRunBody
+from core.db.database import Reader
 from core.errors import Invalid
+from core.filters import SessionFilters
 from core.ids import ProjectId, TargetType
-from core.queries import sessions
-from core.session_filters import SessionFilters
-from core.text import PlainText
+from core.queries import session_reads
+from core.safe_text import Label
 from evals import catalog
 from evals.signals import SIGNAL_WEIGHTS
 
@@ -29,7 +30,7 @@ router = APIRouter(
 
 
 class SessionRunTemplate(BaseModel):
-    """A run to fill in."""
+    """A run template."""
 
     metric: MetricInfo
     filters: SessionFilters
@@ -41,49 +42,62 @@ class SessionRunTemplate(BaseModel):
 @router.post(
     "",
     status_code=202,
-    summary="Judge the sessions that match",
-    description="Each session by the signals of its traces. A signal that was judged before is "
-    "used again while its trace has not changed since; the others are judged, and kept as trace "
-    "scores of the run. `total_traces` counts sessions.",
+    summary="Create a run over matching sessions",
+    description=(
+        "Each session is judged by the signals of its traces. Signals of unchanged traces are "
+        "reused. The other signals are judged and stored as trace scores of the run. "
+        "`total_traces` counts sessions."
+    ),
     responses=errors.responses(409, 413, 415),
     response_model=EvalRunBody,
 )
 async def create_session_run(body: SessionRunBody, opener: Opener) -> Answer:
     async def check(db: Reader, project: ProjectId) -> None:
-        if not await sessions.any_match(db, project, body.filters):
+        if not await session_reads.any_match(db, project, body.filters):
             raise Invalid("No session matches these filters; nothing was started.")
 
-    filters = body.filters_given | body.weights_given
-    return await opener.create(Wanted(body, TargetType.SESSION, check, filters, body.sampling_rate))
+    return await opener.create(
+        RequestedRun(
+            body,
+            TargetType.SESSION,
+            check,
+            body.filters_given,
+            body.sampling_rate,
+            body.weights_given,
+        )
+    )
 
 
 @router.post(
     "/batch",
     status_code=202,
-    summary="Judge exactly these sessions",
+    summary="Create a run over given sessions",
     responses=errors.responses(409, 413, 415),
     response_model=EvalRunBody,
 )
 async def create_session_batch(body: SessionBatchBody, opener: Opener) -> Answer:
     async def check(db: Reader, project: ProjectId) -> None:
-        refuse_unknown("session", await sessions.unknown_ids(db, project, body.session_ids))
+        refuse_unknown("session", await session_reads.unknown_ids(db, project, body.session_ids))
 
-    named = {"session_ids": body.session_ids} | body.weights_given
-    return await opener.create(Wanted(body, TargetType.SESSION, check, named))
+    named = {"session_ids": body.session_ids}
+    return await opener.create(
+        RequestedRun(body, TargetType.SESSION, check, named, signal_weights=body.weights_given)
+    )
 
 
-@router.get("/template", summary="A run of one metric to fill in", responses=errors.responses())
+@router.get("/template", summary="Get a run template", responses=errors.responses())
 async def get_session_run_template(
-    metric: Annotated[PlainText, Query(description="A name from /evaluations/session-metrics.")],
+    metric: Annotated[Label, Query(description="A name from /evaluations/session-metrics.")],
     _project: ReadProject,
     stack: CurrentStack,
 ) -> SessionRunTemplate:
     info = MetricInfo.in_full(catalog.session_metric(metric))
     async with stack.database.read() as db:
-        model = await judges.default_model(stack, db)
+        model = await model_choice.default_model(stack, db)
     return SessionRunTemplate(
         metric=info, filters=SessionFilters(), model=model, signal_weights=dict(SIGNAL_WEIGHTS)
     )
 
 
+FigureRoutes(TargetType.SESSION).add_to(router)
 RunRoutes(TargetType.SESSION).add_to(router)

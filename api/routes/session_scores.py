@@ -3,21 +3,21 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from api import errors
 from api.dependencies import CurrentStack, ReadProject, WriteProject
-from api.models.pages import LAST_OFFSET, PageOf, PageQuery
-from api.models.scores import SessionScoreBody
-from api.models.sessions import ComparedSession, ScoreMoment
-from api.requests import JsonRoute
+from api.http import path_text as path_text  # registers `text`
+from api.http.json_body import JsonRoute
 from api.routes.sessions import SessionId
-from core.errors import NotFound
+from api.schemas.pages import MAX_OFFSET, PageOf, PageQuery
+from api.schemas.scores import SessionScoreBody
+from api.schemas.sessions import ComparedSession, ScoreMoment
 from core.filters import SessionScoreFilters
 from core.ids import TargetType
-from core.queries import scores, session_scores, sessions
-from core.text import PlainText
+from core.queries import score_annotations, score_reads, score_sessions
+from core.safe_text import Label
 
 router = APIRouter(prefix="/evaluations", tags=["Scores"], route_class=JsonRoute)
 
@@ -30,10 +30,10 @@ class SessionScoreQuery(SessionScoreFilters, PageQuery):
 
 
 class ComparisonQuery(PageQuery):
-    metric_name: PlainText = Field(description="Whose scores to compare.")
-    sort_order: Literal["asc", "desc"] = Field("asc", description="`asc`: the worst first.")
-    limit: int = Field(20, ge=1, le=100, description="How many to answer at most.")
-    offset: int = Field(0, ge=0, le=LAST_OFFSET, description="How many to leave out first.")
+    metric_name: Label = Field(description="Metric whose scores are compared.")
+    sort_order: Literal["asc", "desc"] = Field("asc", description="`asc`: lowest scores first.")
+    limit: int = Field(20, ge=1, le=100, description="Maximum number of items.")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Number of items to skip.")
 
 
 @router.get(_SCORES, summary="List session scores, newest first", responses=errors.responses())
@@ -41,27 +41,21 @@ async def list_session_scores(
     query: Annotated[SessionScoreQuery, Query()], project: ReadProject, stack: CurrentStack
 ) -> PageOf[SessionScoreBody]:
     async with stack.database.read() as db:
-        found, total = await scores.page(db, project, query, query.page)
-    return PageOf(
-        items=[SessionScoreBody.of(row) for row in found],
-        total=total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+        found, total = await score_reads.page(db, project, query, query.page)
+    return PageOf.of(query, [SessionScoreBody.of(row) for row in found], total)
 
 
 @router.get(
-    f"{_SCORES}/{{id:path}}",
-    summary="The newest score of a session by each metric",
+    f"{_SCORES}/{{id:text}}",
+    summary="List the scores of a session",
+    description="All scores of the session, newest first; empty for an unknown session.",
     responses=errors.responses(404),
 )
 async def get_session_scores(
-    id: SessionId, project: ReadProject, stack: CurrentStack
+    session_id: Annotated[SessionId, Path(alias="id")], project: ReadProject, stack: CurrentStack
 ) -> list[SessionScoreBody]:
     async with stack.database.read() as db:
-        found = await scores.latest(db, project, TargetType.SESSION, id)
-        if not found and await sessions.unknown_ids(db, project, [id]):
-            raise NotFound("session", id)
+        found = await score_reads.of_target(db, project, TargetType.SESSION, session_id)
     return [SessionScoreBody.of(row) for row in found]
 
 
@@ -71,22 +65,24 @@ async def get_session_scores(
     summary="Delete a session score",
     responses=errors.responses(404),
 )
-async def delete_session_score(id: UUID, project: WriteProject, stack: CurrentStack) -> None:
+async def delete_session_score(
+    score_id: Annotated[UUID, Path(alias="id")], project: WriteProject, stack: CurrentStack
+) -> None:
     async with stack.database.write() as db:
-        await session_scores.remove(db, project, id)
+        await score_annotations.remove(db, project, TargetType.SESSION, score_id)
 
 
 @router.get(
     f"{_ANALYTICS}/comparison",
-    summary="Sessions by their newest score",
-    description="The worst first. A session whose score is null comes last either way.",
+    summary="Compare sessions by their newest score",
+    description="Worst first. Sessions with a null score come last in both orders.",
     responses=errors.responses(),
 )
 async def compare_sessions(
     query: Annotated[ComparisonQuery, Query()], project: ReadProject, stack: CurrentStack
 ) -> PageOf[ComparedSession]:
     async with stack.database.read() as db:
-        rows, total = await session_scores.comparison(
+        rows, total = await score_sessions.comparison(
             db, project, query.metric_name, query.page, descending=query.sort_order == "desc"
         )
     items = [
@@ -98,28 +94,26 @@ async def compare_sessions(
         )
         for row in rows
     ]
-    return PageOf(items=items, total=total, limit=query.limit, offset=query.offset)
+    return PageOf.of(query, items, total)
 
 
 @router.get(
-    f"{_ANALYTICS}/history/{{session_id:path}}",
-    summary="How the scores of a session went",
-    description="The newest `limit` scores, oldest first.",
+    f"{_ANALYTICS}/history/{{session_id:text}}",
+    summary="Get the score history of a session",
+    description="The newest `limit` scores, oldest first; empty for an unknown session.",
     responses=errors.responses(404),
 )
 async def get_session_score_history(
     session_id: SessionId,
     project: ReadProject,
     stack: CurrentStack,
-    metric_name: Annotated[PlainText | None, Query(description="Only by this metric.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many to answer at most.")] = 50,
+    metric_name: Annotated[Label | None, Query(description="Only by this metric.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items.")] = 50,
 ) -> list[ScoreMoment]:
     async with stack.database.read() as db:
-        rows = await session_scores.history(
+        rows = await score_sessions.history(
             db, project, session_id, metric=metric_name, limit=limit
         )
-        if not rows and await sessions.unknown_ids(db, project, [session_id]):
-            raise NotFound("session", session_id)
     return [
         ScoreMoment(
             metric_name=row.name,

@@ -1,45 +1,63 @@
 """Sessions: the traces that share a session id."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi.responses import StreamingResponse
+from pydantic import ConfigDict, Field
 
 from api import errors
-from api.dependencies import CurrentStack, ReadProject, WriteProject
-from api.models.pages import PageOf, PageQuery
-from api.models.sessions import SessionBucket, SessionDetail, SessionsDeleted, SessionSummary
-from api.requests import JsonRoute
-from core.filters import Moment
-from core.queries import sessions
-from core.queries.session_order import SortKey
-from core.session_filters import SessionListFilters
-from core.text import PlainText
+from api.dependencies import AppState, CurrentStack, ReadProject, WriteProject
+from api.http import path_text as path_text  # registers `text`
+from api.http.json_body import JsonRoute
+from api.schemas.pages import PageOf, PageQuery
+from api.schemas.sessions import (
+    SessionBucket,
+    SessionDetail,
+    SessionsDeleted,
+    SessionSummary,
+)
+from api.schemas.traces import TraceDetail
+from core.db import paging
+from core.filters import SessionListFilters
+from core.ids import ProjectId
+from core.moments import Moment, MomentRange
+from core.queries import session_reads, trace_reads
+from core.queries.session_listing import SessionSortKey
+from core.safe_text import Label
 
 router = APIRouter(prefix="/sessions", tags=["Sessions"], route_class=JsonRoute)
 
-SessionId = Annotated[PlainText, Path(description="As the client wrote it, slashes and all.")]
+TRACES_PER_READ: Final = 10
+
+SessionId = Annotated[
+    Label, Path(description="The session id as the client sent it, including slashes.")
+]
 
 
 class SessionListQuery(SessionListFilters, PageQuery):
-    sort_by: SortKey = Field(SortKey.RECENT, description="Ties are broken by id.")
+    sort_by: SessionSortKey = Field(SessionSortKey.RECENT, description="Ties are broken by id.")
     sort_order: Literal["asc", "desc"] = "desc"
 
 
-class SessionAnalyticsQuery(BaseModel):
+class SessionTracesQuery(PageQuery):
+    limit: int = Field(200, ge=1, le=1000, description="Maximum number of traces.")
+
+
+class SessionAnalyticsQuery(MomentRange):
     model_config = ConfigDict(extra="forbid")
+    range_fields = ("started_after", "started_before")
 
     granularity: Literal["hour", "day", "week"] = Field("day", description="Weeks begin on Monday.")
-    started_after: Moment | None = Field(None, description="Traces from this moment on.")
-    started_before: Moment | None = Field(None, description="Traces before this moment.")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.started_after and self.started_before and self.started_after >= self.started_before:
-            raise ValueError("started_after must be before started_before")
-        return self
+    started_after: Moment | None = Field(
+        None, description="Traces that started at this moment or later."
+    )
+    started_before: Moment | None = Field(
+        None, description="Traces that started before this moment."
+    )
 
 
 @router.get("", summary="List sessions", responses=errors.responses())
@@ -48,70 +66,88 @@ async def list_sessions(
 ) -> PageOf[SessionSummary]:
     order = (query.sort_by, query.sort_order == "desc")
     async with stack.database.read() as db:
-        found, total = await sessions.page(db, project, query, query.page, order)
-    return PageOf(
-        items=[SessionSummary.of(stored) for stored in found],
-        total=total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+        found, total = await session_reads.page(db, project, query, query.page, order)
+    return PageOf.of(query, [SessionSummary.of(stored) for stored in found], total)
 
 
 @router.get(
     "/analytics",
-    summary="Sessions over time",
-    description="By when they began, oldest first; periods without sessions are left out. Of a "
-    "session that reaches over the edge of the time asked for, the traces within it count.",
+    summary="Get session analytics",
+    description=(
+        "Grouped by the start of the session, oldest first. Periods without sessions are omitted. "
+        "If a session crosses a bound of the range, only its traces within the range count."
+    ),
     responses=errors.responses(),
 )
 async def get_session_analytics(
     query: Annotated[SessionAnalyticsQuery, Query()], project: ReadProject, stack: CurrentStack
 ) -> list[SessionBucket]:
     async with stack.database.read() as db:
-        found = await sessions.spans_of_time(
+        spans_of_time = await session_reads.spans_of_time(
             db,
             project,
             started_after=query.started_after,
             started_before=query.started_before,
         )
-    return _buckets(found, query.granularity)
+    return _buckets(spans_of_time, query.granularity)
 
 
 @router.get(
-    "/{session_id:path}",
-    summary="Read a session",
-    description="With its oldest traces.",
+    "/{session_id:text}",
+    summary="Get a session",
+    description="Includes its traces, oldest first, with content and spans.",
+    response_model=SessionDetail,
     responses=errors.responses(404),
 )
 async def get_session(
     session_id: SessionId,
+    query: Annotated[SessionTracesQuery, Query()],
     project: ReadProject,
     stack: CurrentStack,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many traces to show.")] = 200,
-) -> SessionDetail:
+) -> StreamingResponse:
     async with stack.database.read() as db:
-        stored, found = await sessions.get(db, project, session_id, limit=limit)
-    return SessionDetail.with_traces(stored, found)
+        stored = await session_reads.get(db, project, session_id)
+        ids = await trace_reads.ids_of_session(db, project, session_id, query.page)
+    summary = SessionSummary.of(stored).model_dump_json()
+    return StreamingResponse(
+        _with_traces(stack, project, summary, ids), media_type="application/json"
+    )
 
 
 @router.delete(
-    "/{session_id:path}",
+    "/{session_id:text}",
     summary="Delete a session",
-    description="All its traces with their spans, tags and scores, and its own scores.",
+    description="Deletes its traces with their spans, tags and scores, and its own scores.",
     responses=errors.responses(404),
 )
 async def delete_session(
     session_id: SessionId, project: WriteProject, stack: CurrentStack
 ) -> SessionsDeleted:
     async with stack.database.write() as db:
-        return SessionsDeleted(deleted=await sessions.remove(db, project, session_id))
+        return SessionsDeleted(deleted=await session_reads.remove(db, project, session_id))
+
+
+async def _with_traces(
+    stack: AppState, project: ProjectId, summary: str, ids: Sequence[UUID]
+) -> AsyncIterator[str]:
+    """Streams the summary and the traces, a few at a time, for a session of any size."""
+    yield summary[:-1] + ',"traces":['
+    separator = ""
+    for chunk in paging.chunks(ids, TRACES_PER_READ):
+        async with stack.database.read() as db:
+            found = await trace_reads.whole(db, project, chunk)
+        for trace in found:
+            yield separator + TraceDetail.of(trace).model_dump_json()
+            separator = ","
+    yield "]}"
 
 
 def _buckets(
-    found: Iterable[tuple[datetime, float, int]], granularity: Literal["hour", "day", "week"]
+    spans_of_time: Iterable[tuple[datetime, float, int]],
+    granularity: Literal["hour", "day", "week"],
 ) -> list[SessionBucket]:
     sums: dict[datetime, tuple[int, int, float]] = {}
-    for began, duration, traces in found:
+    for began, duration, traces in spans_of_time:
         bucket = _start_of(began, granularity)
         count, of_traces, of_time = sums.get(bucket, (0, 0, 0.0))
         sums[bucket] = (count + 1, of_traces + traces, of_time + duration)

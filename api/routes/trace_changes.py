@@ -1,28 +1,31 @@
-"""Changes of traces that are there."""
+"""Changes, deletes and tags stored traces."""
 
 from typing import Annotated, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api import errors
 from api.dependencies import CurrentStack, WriteProject
-from api.models.traces import SpanDetail, TraceDetail
-from api.requests import JsonRoute
+from api.http.json_body import JsonRoute
+from api.schemas.traces import SpanDetail, TraceDetail
+from api.whole_trace import whole_trace
 from core.errors import NotFound
-from core.ingestion import MAX_SPANS, SpanBody, SpanChanges, TraceChanges
-from core.queries import trace_changes, traces
-from core.text import Tag
+from core.queries import trace_edits
+from core.safe_text import Tag
+from core.trace_input import MAX_SPANS, SpanBody, SpanChanges, TraceChanges
 
 router = APIRouter(prefix="/traces", tags=["Traces"], route_class=JsonRoute)
 
-MOST_TRACES = 500
-MOST_TAGS = 100
+MAX_TRACES_PER_REQUEST = 500
+MAX_TAGS_PER_REQUEST = 100
 
 
 class SpansStored(BaseModel):
-    span_ids: list[UUID] = Field(description="As they came, made ones included.")
+    span_ids: list[UUID] = Field(
+        description="Ids of the spans in the order sent, including generated ids."
+    )
 
 
 class _Batch(BaseModel):
@@ -30,24 +33,24 @@ class _Batch(BaseModel):
 
     trace_ids: list[UUID] = Field(
         min_length=1,
-        max_length=MOST_TRACES,
-        description="Those the project does not have are passed over.",
+        max_length=MAX_TRACES_PER_REQUEST,
+        description="Unknown ids are skipped.",
     )
 
 
 class DeletionBody(_Batch):
-    """Traces to delete with their spans, tags and scores."""
+    """Traces to delete, with their spans, tags and scores."""
 
 
 class Deleted(BaseModel):
-    deleted: int = Field(description="How many there were to delete.")
+    deleted: int = Field(description="Number of deleted traces.")
 
 
 class TagsBody(_Batch):
-    """Tags to add to traces, and to take from them."""
+    """Tags to add to traces, and to remove from them."""
 
-    add_tags: list[Tag] = Field(default_factory=list, max_length=MOST_TAGS)
-    remove_tags: list[Tag] = Field(default_factory=list, max_length=MOST_TAGS)
+    add_tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS_PER_REQUEST)
+    remove_tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS_PER_REQUEST)
 
     @model_validator(mode="after")
     def _clear(self) -> Self:
@@ -57,24 +60,24 @@ class TagsBody(_Batch):
 
 
 class Updated(BaseModel):
-    updated: int = Field(description="How many of the traces the project has.")
+    updated: int = Field(description="Number of known traces.")
 
 
 @router.post(
     "/batch/delete",
     summary="Delete many traces",
-    description="With their spans, tags and scores, all of them or none.",
+    description="Deletes their spans, tags and scores too, in one transaction.",
     responses=errors.responses(413, 415),
 )
 async def delete_traces(body: DeletionBody, project: WriteProject, stack: CurrentStack) -> Deleted:
     async with stack.database.write() as db:
-        return Deleted(deleted=await trace_changes.remove(db, project, body.trace_ids))
+        return Deleted(deleted=await trace_edits.remove(db, project, body.trace_ids))
 
 
 @router.post("/batch/tags", summary="Tag many traces", responses=errors.responses(413, 415))
 async def tag_traces(body: TagsBody, project: WriteProject, stack: CurrentStack) -> Updated:
     async with stack.database.write() as db:
-        count = await trace_changes.retag(
+        count = await trace_edits.retag(
             db, project, body.trace_ids, add=body.add_tags, remove=body.remove_tags
         )
     return Updated(updated=count)
@@ -83,28 +86,32 @@ async def tag_traces(body: TagsBody, project: WriteProject, stack: CurrentStack)
 @router.patch(
     "/{trace_id}",
     summary="Change a trace",
-    description="What is sent replaces what is held, null empties; all else stays. Unknown fields "
-    "are ignored. A changed trace is judged anew by the next run.",
+    description=(
+        "Sent fields change: null empties a field that may be empty, and `metadata` is merged. "
+        "Unknown fields are ignored. The next run judges a changed trace again."
+    ),
     responses=errors.responses(404, 413, 415),
+    response_model=TraceDetail,
 )
 async def change_trace(
     trace_id: UUID, body: TraceChanges, project: WriteProject, stack: CurrentStack
-) -> TraceDetail:
+) -> TraceDetail | Response:
     async with stack.database.write() as db:
-        await trace_changes.change_trace(db, project, trace_id, body)
-        return TraceDetail.of(await traces.get(db, project, trace_id))
+        await trace_edits.change_trace(db, project, trace_id, body)
+    # Read after the write transaction, so that other writers do not wait for a large trace.
+    return await whole_trace(stack.database, project, trace_id)
 
 
 @router.delete(
     "/{trace_id}",
     status_code=204,
     summary="Delete a trace",
-    description="With its spans, tags and scores.",
+    description="Deletes its spans, tags and scores too.",
     responses=errors.responses(404),
 )
 async def delete_trace(trace_id: UUID, project: WriteProject, stack: CurrentStack) -> None:
     async with stack.database.write() as db:
-        if not await trace_changes.remove(db, project, [trace_id]):
+        if not await trace_edits.remove(db, project, [trace_id]):
             raise NotFound("trace", trace_id)
 
 
@@ -112,7 +119,7 @@ async def delete_trace(trace_id: UUID, project: WriteProject, stack: CurrentStac
     "/{trace_id}/spans",
     status_code=201,
     summary="Add spans to a trace",
-    description="A span the trace has already is merged: what comes non-null replaces.",
+    description="A known span is merged: values that are not null replace stored values.",
     responses=errors.responses(404, 413, 415),
 )
 async def add_spans(
@@ -121,22 +128,22 @@ async def add_spans(
     project: WriteProject,
     stack: CurrentStack,
 ) -> SpansStored:
+    await stack.quotas.check_storage(project)
     async with stack.database.write() as db:
-        await trace_changes.add_spans(db, project, trace_id, body)
+        await trace_edits.add_spans(db, project, trace_id, body)
     return SpansStored(span_ids=[span.span_id for span in body])
 
 
 @router.patch(
     "/{trace_id}/spans/{span_id}",
     summary="Change a span",
-    description="What is sent replaces what is held, null empties; all else stays. Unknown fields "
-    "are ignored.",
+    description="Sent fields change: null empties a field that may be empty, and `metadata` is "
+    "merged. Unknown fields are ignored.",
     responses=errors.responses(404, 413, 415),
 )
 async def change_span(
     trace_id: UUID, span_id: UUID, body: SpanChanges, project: WriteProject, stack: CurrentStack
 ) -> SpanDetail:
     async with stack.database.write() as db:
-        await trace_changes.change_span(db, project, trace_id, span_id, body)
-        stored = await traces.get(db, project, trace_id)
-    return next(SpanDetail.of(span) for span in stored.spans if span.id == span_id)
+        changed = await trace_edits.change_span(db, project, trace_id, span_id, body)
+    return SpanDetail.of(changed)

@@ -7,16 +7,15 @@ from fastapi import APIRouter, Path, Query
 
 from api import errors
 from api.dependencies import CurrentStack, ReadProject, WriteProject
-from api.models.pages import PageOf, PageQuery
-from api.models.score_requests import NewTraceScoreBody, ScoreChangesBody
-from api.models.scores import TraceScoreBody
-from api.requests import JsonRoute
-from core.errors import NotFound
+from api.http.json_body import JsonRoute
+from api.schemas.pages import PageOf, PageQuery
+from api.schemas.score_requests import NewTraceScoreBody, ScoreChangesBody
+from api.schemas.scores import TraceScoreBody
 from core.filters import TraceScoreFilters
 from core.ids import TargetType
-from core.queries import annotations, scores, traces
+from core.queries import score_annotations, score_reads
 
-# One path has one template, whatever each method takes its id for.
+# All methods of a path share one template, although they use the id differently.
 TraceIdInPath = Annotated[UUID, Path(alias="id", description="Of a trace.")]
 ScoreIdInPath = Annotated[UUID, Path(alias="id", description="Of a score.")]
 
@@ -30,7 +29,7 @@ class TraceScoreQuery(TraceScoreFilters, PageQuery):
 @router.post(
     "",
     status_code=201,
-    summary="Score a trace",
+    summary="Add a score to a trace",
     responses=errors.responses(404, 413, 415),
 )
 async def add_trace_score(
@@ -38,7 +37,7 @@ async def add_trace_score(
 ) -> TraceScoreBody:
     async with stack.database.write() as db:
         return TraceScoreBody.of(
-            await annotations.add_to_trace(db, project, body.trace_id, body.annotation)
+            await score_annotations.add_to_trace(db, project, body.trace_id, body.annotation)
         )
 
 
@@ -47,34 +46,28 @@ async def list_trace_scores(
     query: Annotated[TraceScoreQuery, Query()], project: ReadProject, stack: CurrentStack
 ) -> PageOf[TraceScoreBody]:
     async with stack.database.read() as db:
-        found, total = await scores.page(db, project, query, query.page)
-    return PageOf(
-        items=[TraceScoreBody.of(row) for row in found],
-        total=total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+        found, total = await score_reads.page(db, project, query, query.page)
+    return PageOf.of(query, [TraceScoreBody.of(row) for row in found], total)
 
 
 @router.get(
     "/{id}",
-    summary="The newest score of a trace by each metric",
+    summary="List the scores of a trace",
+    description="The newest score of each metric; empty for an unknown trace.",
     responses=errors.responses(404),
 )
 async def get_trace_scores(
     trace_id: TraceIdInPath, project: ReadProject, stack: CurrentStack
 ) -> list[TraceScoreBody]:
     async with stack.database.read() as db:
-        if await traces.unknown_ids(db, project, [trace_id]):
-            raise NotFound("trace", trace_id)
-        found = await scores.latest(db, project, TargetType.TRACE, str(trace_id))
+        found = await score_reads.latest(db, project, TargetType.TRACE, str(trace_id))
     return [TraceScoreBody.of(row) for row in found]
 
 
 @router.patch(
     "/{id}",
-    summary="Correct a score",
-    description="Only what is sent changes. The score becomes a SUCCESS and an ANNOTATION.",
+    summary="Change a score",
+    description="Only sent fields change. The score becomes a SUCCESS and an ANNOTATION.",
     responses=errors.responses(404, 413, 415),
 )
 async def change_trace_score(
@@ -82,7 +75,7 @@ async def change_trace_score(
 ) -> TraceScoreBody:
     async with stack.database.write() as db:
         return TraceScoreBody.of(
-            await annotations.change(db, project, TargetType.TRACE, score_id, body.sent)
+            await score_annotations.change(db, project, TargetType.TRACE, score_id, body.sent)
         )
 
 
@@ -91,4 +84,4 @@ async def delete_trace_score(
     score_id: ScoreIdInPath, project: WriteProject, stack: CurrentStack
 ) -> None:
     async with stack.database.write() as db:
-        await annotations.remove(db, project, TargetType.TRACE, score_id)
+        await score_annotations.remove(db, project, TargetType.TRACE, score_id)

@@ -1,20 +1,21 @@
-"""Traces: what agents send, and what is held of them."""
+"""Ingestion and reads of traces."""
 
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from api import errors
 from api.dependencies import CurrentStack, ReadProject, WriteProject
-from api.models.pages import PageOf, PageQuery
-from api.models.traces import TraceDetail, TraceSummary
-from api.requests import JsonRoute
+from api.http.json_body import JsonRoute
+from api.schemas.pages import PageOf, PageQuery
+from api.schemas.traces import TraceDetail, TraceSummary
+from api.whole_trace import whole_trace
 from core.filters import TraceListFilters
-from core.ingestion import TraceBody
-from core.queries import traces
-from core.queries.traces import Listing, SortKey
+from core.queries import trace_reads
+from core.queries.trace_reads import Listing, TraceSortKey
+from core.trace_input import TraceBody
 
 router = APIRouter(prefix="/traces", tags=["Traces"], route_class=JsonRoute)
 
@@ -25,7 +26,7 @@ class TraceAccepted(BaseModel):
 
 
 class TraceListQuery(TraceListFilters, PageQuery):
-    sort_by: SortKey = Field(SortKey.STARTED_AT, description="Ties are broken by id.")
+    sort_by: TraceSortKey = Field(TraceSortKey.STARTED_AT, description="Ties are broken by id.")
     sort_order: Literal["asc", "desc"] = "desc"
 
 
@@ -33,14 +34,16 @@ class TraceListQuery(TraceListFilters, PageQuery):
     "",
     status_code=202,
     summary="Store a trace",
-    description="Stored when this answers. The same `trace_id` again is merged: what comes "
-    "non-null replaces, metadata merges key by key, tags unite, spans merge by `span_id`. "
-    "Unknown fields are ignored.",
+    description=(
+        "The trace is stored when the response arrives. A known `trace_id` is merged: values that "
+        "are not null replace stored values, metadata merges by key, tags unite, spans merge by "
+        "`span_id`. Unknown fields are ignored."
+    ),
     responses=errors.responses(413, 415),
 )
 async def store_trace(body: TraceBody, project: WriteProject, stack: CurrentStack) -> TraceAccepted:
-    await stack.ingest.submit((project, body))
-    stack.counters.traces_stored += 1
+    await stack.ingest.store(project, body)
+    stack.measures.count_traces([body])
     return TraceAccepted(trace_id=body.trace_id, task_id=str(body.trace_id))
 
 
@@ -50,21 +53,18 @@ async def list_traces(
 ) -> PageOf[TraceSummary]:
     listing = Listing(query.limit, query.offset, query.sort_by, query.sort_order == "desc")
     async with stack.database.read() as db:
-        found, total = await traces.page(db, project, query, listing)
-    return PageOf(
-        items=[TraceSummary.of(stored) for stored in found],
-        total=total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+        found, total = await trace_reads.page(db, project, query, listing)
+    return PageOf.of(query, [TraceSummary.of(stored) for stored in found], total)
 
 
 @router.get(
     "/{trace_id}",
-    summary="Read a trace",
-    description="With its content and spans.",
+    summary="Get a trace",
+    description="Includes content and spans.",
     responses=errors.responses(404),
+    response_model=TraceDetail,
 )
-async def get_trace(trace_id: UUID, project: ReadProject, stack: CurrentStack) -> TraceDetail:
-    async with stack.database.read() as db:
-        return TraceDetail.of(await traces.get(db, project, trace_id))
+async def get_trace(
+    trace_id: UUID, project: ReadProject, stack: CurrentStack
+) -> TraceDetail | Response:
+    return await whole_trace(stack.database, project, trace_id)
