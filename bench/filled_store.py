@@ -1,4 +1,4 @@
-"""A store with many traces, three scores of each, two of each of their sessions; in bulk."""
+"""Fills a database with many traces, three scores per trace and two scores per session."""
 
 import random
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from core.database import Database
+from core.db.database import Database
+from core.db.tables import EvalRun, Score, metadata
 from core.ids import ProjectId, RunStatus, ScoreSource, ScoreStatus, ScoreType, TargetType
-from core.tables import EvalRun, Score, metadata
 
 SPAN_OF_TIME = timedelta(days=365)
 LAST = datetime(2026, 10, 1, tzinfo=UTC)
-TRACES_A_SESSION = 5
+TRACES_PER_SESSION = 5
 SESSION_METRICS = ("agent_reliability", "agent_consistency")
 METRICS = ("task_completion", "tool_correctness", "step_efficiency")
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-haiku-4-5", None)
@@ -26,13 +26,13 @@ Row = dict[str, Any]
 
 
 async def find(database: Database) -> UUID | None:
-    """The run of a store that was filled before."""
+    """The run of a database that was filled earlier."""
     async with database.read() as db:
         return await db.scalar(select(col(EvalRun.id)).where(col(EvalRun.created_at) == LAST))
 
 
 async def trace_of(database: Database, run_id: UUID) -> UUID:
-    """A trace that the run has judged."""
+    """A trace that the run judged."""
     async with database.read() as db:
         found = await db.execute(
             select(col(Score.target_id)).where(col(Score.eval_run_id) == run_id).limit(1)
@@ -40,17 +40,19 @@ async def trace_of(database: Database, run_id: UUID) -> UUID:
     return UUID(found.scalar_one())
 
 
-async def fill(database: Database, project_id: ProjectId, traces: int) -> UUID:
-    """Returns a run that a hundredth of the scores belong to."""
+async def fill(
+    database: Database, project_id: ProjectId, traces: int, last: datetime = LAST
+) -> UUID:
+    """Returns a run with a hundredth of the scores. `last`: the start of the newest trace."""
     chance = random.Random(traces)
     run_id = UUID(int=chance.getrandbits(128))
     async with database.write() as db:
-        await db.execute(metadata.tables["eval_run"].insert(), [_run(project_id, run_id)])
+        await db.execute(metadata.tables["eval_run"].insert(), [_run(project_id, run_id, last)])
     for first in range(0, traces, A_STATEMENT):
         numbers = range(first, min(first + A_STATEMENT, traces))
-        rows = [_trace(project_id, number, traces, chance) for number in numbers]
+        rows = [_trace(project_id, number, traces, chance, last) for number in numbers]
         scores = [score for row in rows for score in _scores(row, run_id, chance)]
-        of_sessions = rows[::TRACES_A_SESSION]
+        of_sessions = rows[::TRACES_PER_SESSION]
         scores += [score for row in of_sessions for score in _session_scores(row, chance)]
         async with database.write() as db:
             await db.execute(metadata.tables["trace"].insert(), rows)
@@ -75,7 +77,7 @@ async def fill(database: Database, project_id: ProjectId, traces: int) -> UUID:
 
 
 async def fill_traces(database: Database, project_id: ProjectId, traces: int) -> None:
-    """Traces alone, ten times as fast as with all that hangs on them."""
+    """Stores only traces, which is ten times as fast as with their scores."""
     chance = random.Random(traces)
     for first in range(0, traces, A_STATEMENT):
         numbers = range(first, min(first + A_STATEMENT, traces))
@@ -84,7 +86,7 @@ async def fill_traces(database: Database, project_id: ProjectId, traces: int) ->
             await db.execute(metadata.tables["trace"].insert(), rows)
 
 
-def _run(project_id: ProjectId, run_id: UUID) -> Row:
+def _run(project_id: ProjectId, run_id: UUID, at: datetime) -> Row:
     return {
         "id": run_id,
         "project_id": project_id,
@@ -96,13 +98,15 @@ def _run(project_id: ProjectId, run_id: UUID) -> Row:
         "model": "offline/rules",
         "fresh": False,
         **dict.fromkeys(("total_targets", "evaluated_count", "failed_count"), 0),
-        "created_at": LAST,
+        **dict.fromkeys(("created_at", "admitted_at", "resolved_at", "completed_at"), at),
     }
 
 
-def _trace(project_id: ProjectId, number: int, of: int, chance: random.Random) -> Row:
-    # About evenly spread over the time, newest last.
-    started_at = LAST - SPAN_OF_TIME * (1 - number / of)
+def _trace(
+    project_id: ProjectId, number: int, of: int, chance: random.Random, last: datetime = LAST
+) -> Row:
+    # About evenly distributed over the period, newest last.
+    started_at = last - SPAN_OF_TIME * (1 - number / of)
     latency = round(chance.lognormvariate(8, 1), 3)
     tokens = chance.randrange(100, 20_000)
     return {
@@ -112,7 +116,7 @@ def _trace(project_id: ProjectId, number: int, of: int, chance: random.Random) -
         "status": "ERROR" if chance.random() < 0.05 else "COMPLETED",
         "started_at": started_at,
         "ended_at": started_at + timedelta(milliseconds=latency),
-        "session_id": f"session-{number // TRACES_A_SESSION}",
+        "session_id": f"session-{number // TRACES_PER_SESSION}",
         "user_id": f"user-{chance.randrange(USERS)}",
         "environment": chance.choice(("production", "staging")),
         "release": None,

@@ -1,4 +1,4 @@
-"""The floor of `bench.throughput`: the same calls with nothing kept."""
+"""The floor of `bench.throughput`: a client that makes the same calls and stores nothing."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import aiohttp
 
 from bench.run import trace
-from core import jsontext
+from core import json_codec
 
 _SCHEMA = {
     "type": "object",
@@ -16,10 +16,10 @@ _SCHEMA = {
 
 
 async def floor_seconds(judge_url: str, calls: int, concurrency: int) -> float:
-    """Wall-clock seconds of so many distinct judge calls, so many of them at once."""
+    """Wall-clock seconds for this number of distinct judge calls at this concurrency."""
     url = f"{judge_url.rstrip('/')}/v1/chat/completions"
     left = iter(range(calls))
-    prompt = jsontext.dumps(trace(0))
+    prompt = json_codec.dumps(trace(0))
     began = time.perf_counter()
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session,
@@ -40,6 +40,6 @@ async def _lane(session: aiohttp.ClientSession, url: str, prompt: str, left: Ite
                 "json_schema": {"name": "answer", "schema": _SCHEMA},
             },
         }
-        async with session.post(url, data=jsontext.dumps(asked)) as answer:
+        async with session.post(url, data=json_codec.dumps(asked)) as answer:
             answer.raise_for_status()
-            jsontext.loads(await answer.read())
+            json_codec.loads(await answer.read())

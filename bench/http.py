@@ -1,8 +1,8 @@
 """Rates and latencies of one API process: `python -m bench.http`.
 
-Ingestion by 16 connections, then every list and figure over a filled store. Client and
-database share this machine. `--database` names a PostgreSQL or SQLite that may be filled;
-SQLite in a temporary folder otherwise. No Temporal is needed.
+Measures ingestion over 16 connections, then every list and statistic over a filled database. Client
+and database share this machine. `--database` names a PostgreSQL or SQLite database to fill; the
+default is SQLite in a temporary folder. Needs no Temporal.
 """
 
 import argparse
@@ -13,38 +13,32 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.jsonlines import JsonLines
 from bench import filled_store
-from bench.load import Answers, request, send
-from bench.stack import API_KEY, ROOT, free_port
-from core import jsontext
-from core.database import Database
+from bench.http_load import Answers, request, send
+from bench.http_reads import depths, figures, lists
+from bench.stack import API_KEY, ROOT
+from core import json_codec
+from core.db.database import Database
+from core.embedded.ports import free_port
 from core.filters import TraceFilters
-from core.ids import ProjectId, RunId, TargetType
-from core.jsonlines import JsonLines
-from core.queries import projects, runs, targets
-from core.queries.runs import NewRun
-from core.queries.trace_figures import TraceFigure
+from core.ids import ProjectId, TargetType
+from core.queries import projects, run_rows, run_sampling
+from core.queries.run_rows import NewRun
+from core.run_spec import RunSpec
 
 SIDE = {"X-API-Key": API_KEY}
 JSON = SIDE | {"Content-Type": "application/json"}
-MONTH = {
-    "from": (filled_store.LAST - timedelta(days=30)).isoformat(),
-    "to": filled_store.LAST.isoformat(),
-}
-LAST_DAY = (filled_store.LAST - timedelta(days=1)).isoformat()
 REPEATS = 40
 REPEATS_IN_THE_DEEP = 5
-OFFSETS = (100, 10_000, 100_000, 900_000)
 RESOLVED = 100_000
 
 
@@ -62,9 +56,9 @@ def small_trace() -> dict[str, Any]:
 
 
 def conversations(path: Path, count: int) -> list[dict[str, Any]]:
-    """The file's traces over and over, each time under new ids."""
+    """The traces of the file repeatedly, each time with new ids."""
     with JsonLines(str(path)) as lines:
-        bodies = [jsontext.loads(line) for _, line in lines]
+        bodies = [json_codec.loads(line) for _, line in lines]
     return [bodies[n % len(bodies)] | {"trace_id": str(uuid4())} for n in range(count)]
 
 
@@ -111,8 +105,8 @@ async def _answering(port: int, process: asyncio.subprocess.Process, log: Path) 
 
 
 async def ingest(port: int, bodies: list[dict[str, Any]]) -> Answers:
-    """Posts all, then checks that each can be read."""
-    posts = [request("POST", "/traces", JSON, jsontext.dumps(body).encode()) for body in bodies]
+    """Posts all traces, then checks that each can be read."""
+    posts = [request("POST", "/traces", JSON, json_codec.dumps(body).encode()) for body in bodies]
     answers = await send(port, posts, status=202)
     reads = [
         request("GET", f"/traces/{body['trace_id']}", SIDE)
@@ -122,104 +116,10 @@ async def ingest(port: int, bodies: list[dict[str, Any]]) -> Answers:
     return answers
 
 
-def lists(run_id: UUID, trace_id: UUID) -> dict[str, str]:
-    """Every first page and every filter that an index serves, alone and with others."""
-    evaluations, month = "/evaluations", {"date_from": MONTH["from"], "date_to": MONTH["to"]}
-    scores, of_sessions = f"{evaluations}/trace-scores", f"{evaluations}/session-scores"
-    comparison = f"{evaluations}/analytics/session-scores/comparison"
-    history = f"{evaluations}/analytics/session-scores/history/session-7"
-    started = {"started_after": MONTH["from"], "started_before": MONTH["to"]}
-    completion, reliability = {"name": "task_completion"}, {"name": "agent_reliability"}
-    user, session = {"user_id": "user-7"}, {"session_id": "session-7"}
-    of_metric = {"metric_name": "agent_reliability"}
-    queries: list[tuple[str, Mapping[str, object]]] = [
-        ("/traces", {}),
-        ("/traces", {"sort_order": "asc"}),
-        ("/traces", started),
-        *(("/traces", started | one) for one in ({"status": "ERROR"}, {"name": "booking"})),
-        *(("/traces", session | more) for more in ({}, user, started)),
-        *(("/traces", user | more) for more in ({}, started, {"sort_by": "latency"})),
-        *(("/traces", {"tags": tag}) for tag in ("team-7", "build-7")),
-        *(("/traces", started | {"tags": tag}) for tag in ("team-7", "build-7")),
-        ("/traces/users", {}),
-        ("/sessions", {}),
-        ("/sessions", {"sort_order": "asc"}),
-        *(("/sessions", period) for period in (started, {"started_after": LAST_DAY})),
-        *(("/sessions", one) for one in (user, {"has_error": "true"}, {"has_error": "false"})),
-        *(("/sessions", {"tags": tag}) for tag in ("team-7", "build-7")),
-        *(("/sessions", {"sort_by": key}) for key in ("trace_count", "latency", "cost")),
-        ("/sessions/session-7", {}),
-        *((scores, one) for one in ({}, month, {"trace_id": trace_id}, {"eval_run_id": run_id})),
-        *((scores, completion | more) for more in ({}, month, {"trace_id": trace_id})),
-        (scores, {"eval_run_id": run_id, "status": "FAILED"}),
-        *((scores, one) for one in ({"status": "FAILED"}, {"environment": "staging"})),
-        (f"{scores}/{trace_id}", {}),
-        *((of_sessions, one) for one in ({}, month, session, reliability, reliability | month)),
-        (f"{of_sessions}/session-7", {}),
-        *((comparison, of_metric | more) for more in ({}, {"sort_order": "desc"})),
-        (history, {}),
-        *((f"{evaluations}/{runs}", {}) for runs in ("trace-runs", "session-runs")),
-        (f"{evaluations}/trace-runs", {"status": "COMPLETED"}),
-        (f"{evaluations}/monitors", {}),
-    ]
-    return {_label(path, query): f"{path}?{urlencode(query)}" for path, query in queries}
-
-
-def figures() -> dict[str, str]:
-    """All of them, over a month."""
-    month = {"date_from": MONTH["from"], "date_to": MONTH["to"]}
-    started = {"started_after": MONTH["from"], "started_before": MONTH["to"]}
-    queries: list[tuple[str, Mapping[str, object]]] = [
-        *(("/traces/analytics", {"metric": name}) for name in TraceFigure),
-        ("/traces/analytics", {"metric": "latency", "granularity": "hour"}),
-        ("/sessions/analytics", {}),
-    ]
-    for noun, name in (("trace", "task_completion"), ("session", "agent_reliability")):
-        scores, metric = f"/evaluations/analytics/{noun}-scores", {"metric_name": name}
-        queries += [
-            (f"{scores}/summary", {}),
-            (f"{scores}/trend", {}),
-            (f"{scores}/trend", metric | {"granularity": "hour"}),
-            (f"{scores}/distribution", metric),
-        ]
-    return {
-        _label(
-            path, query
-        ): f"{path}?{urlencode({**query, **(month if 'scores' in path else started)})}"
-        for path, query in queries
-    }
-
-
-def depths(traces: int) -> dict[str, str]:
-    """Pages behind ever more rows of the long lists, as far as these go."""
-    sessions = traces // filled_store.TRACES_A_SESSION
-    queries: list[tuple[str, Mapping[str, object]]] = [
-        (path, {**order, "offset": offset})
-        for path, order, length in (
-            ("/traces", {}, traces),
-            ("/traces", {"sort_by": "latency"}, traces),
-            ("/evaluations/trace-scores", {}, 3 * traces),
-            ("/sessions", {}, sessions),
-            ("/sessions", {"sort_by": "cost"}, sessions),
-        )
-        for offset in OFFSETS
-        if offset < length
-    ]
-    return {_label(path, query): f"{path}?{urlencode(query)}" for path, query in queries}
-
-
-def _label(path: str, query: Mapping[str, object]) -> str:
-    shown = {name: "…" if isinstance(value, UUID) else value for name, value in query.items()}
-    named = "/".join(
-        "…" if len(part) == len(str(UUID(int=0))) else part for part in path.split("/")
-    )
-    return named + "".join(f" {name}={str(value)[:16]}" for name, value in shown.items())
-
-
 async def read(
     port: int, paths: Mapping[str, str], *, repeats: int = REPEATS
 ) -> dict[str, Answers]:
-    """One after the other over one connection."""
+    """Sends requests sequentially over one connection."""
     found = {}
     for label, path in paths.items():
         content = request("GET", path, SIDE)
@@ -228,21 +128,23 @@ async def read(
 
 
 async def resolve(database: Database, project_id: ProjectId, traces: int) -> float:
-    """Seconds to freeze the newest traces, as many as a figure asks for."""
+    """The seconds to freeze this number of the newest traces."""
     since = filled_store.LAST - filled_store.SPAN_OF_TIME * min(1.0, RESOLVED / traces)
     filters = TraceFilters(date_from=since).model_dump(mode="json", exclude_none=True)
     new = NewRun(
-        id=RunId(uuid4()),
-        project_id=project_id,
-        target_type=TargetType.TRACE,
-        metric_names=["task_completion"],
-        model="offline/rules",
+        spec=RunSpec(
+            run_id=uuid4(),
+            project_id=project_id,
+            target_type=TargetType.TRACE,
+            metric_names=["task_completion"],
+            model="offline/rules",
+        ),
         filters=filters,
     )
     async with database.write() as db:
-        run = await runs.create(db, new)
+        run = await run_rows.create(db, new)
         began = time.perf_counter()
-        await targets.freeze(db, run, await targets.draw(db, run))
+        await run_sampling.freeze(db, run, await run_sampling.draw(db, run))
     return time.perf_counter() - began
 
 
@@ -263,7 +165,7 @@ async def measure_ingestion(port: int, options: argparse.Namespace) -> None:
     if options.conversations:
         kinds["real conversations"] = conversations(options.conversations, options.posts)
     for name, bodies in kinds.items():
-        await ingest(port, bodies[: len(bodies) // 10])  # Everything is loaded once.
+        await ingest(port, bodies[: len(bodies) // 10])  # Warm-up.
         answers = await ingest(port, bodies[len(bodies) // 10 :])
         rows[name] = f"{answers.per_second:.0f}/s, {_times(answers)}"
     show("Ingestion, acknowledged and readable, 16 connections", rows)

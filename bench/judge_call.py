@@ -1,8 +1,8 @@
-"""What one judge call costs this process beyond its HTTP exchange: `python -m bench.judge_call`.
+"""The CPU time of one judge call beyond its HTTP exchange: `python -m bench.judge_call`.
 
-Everything an activity does for a pair is in it: loading the trace, rendering,
-hashing, looking the judgement up, LiteLLM, parsing, storing judgement and score.
-Temporal is not: `bench.run` measures the whole stack.
+Includes all work of an activity for a pair: loading the trace, rendering, hashing, looking up the
+judgement, LiteLLM, parsing, storing judgement and score. Excludes Temporal; `bench.run` measures
+the whole stack.
 """
 
 import argparse
@@ -21,20 +21,23 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.testing import ActivityEnvironment
 
-from activities.inputs import Pair, RunRef
-from activities.judging import Judging
-from activities.ledger import Ledger
+from activities.judging.trace_processes import TraceProcesses
+from activities.judging.traces import TraceJudging
+from activities.judging.write_buffer import WriteBuffer
+from activities.open_pairs import PairLister
 from activities.pairs import Pairs
+from activities.payloads import PairRef, RunRef
+from api.cli.jsonlines import JsonLines
 from bench.run import METRICS, trace
 from bench.stack import mock_judge
-from core import clock, jsontext, migrations
-from core.database import Database
-from core.ids import ProjectId, RunId, RunStatus, TargetType
-from core.ingestion import TraceBody
-from core.jsonlines import JsonLines
-from core.queries import runs, traces
-from core.tables import Project
-from evals.judges import JudgeConfig, configured_judges
+from core import clock, json_codec, migrations
+from core.db.database import Database
+from core.db.tables import Project
+from core.ids import ProjectId, RunStatus, TargetType
+from core.queries import run_rows, trace_writes
+from core.run_spec import RunSpec
+from core.trace_input import TraceBody
+from evals.judges.registry import JudgeConfig, configured_judges
 
 MODEL = "openai/gpt-4o-mini"
 
@@ -55,7 +58,7 @@ def read(path: Path | None, count: int) -> list[TraceBody]:
     if path is None:
         return [TraceBody.model_validate(trace(number)) for number in range(count)]
     with JsonLines(str(path)) as lines:
-        found = [TraceBody.model_validate(jsontext.loads(line)) for _, line in lines]
+        found = [TraceBody.model_validate(json_codec.loads(line)) for _, line in lines]
     return found[:count]
 
 
@@ -67,13 +70,11 @@ async def measure(url: str, folder: Path, bodies: list[TraceBody], *, profile: b
         JudgeConfig(model=MODEL, api_base=f"{url}/v1", environment={"OPENAI_API_KEY": "mock"})
     )
     judges.load()
-    pairs = Pairs(database, Judging(database, judges, Ledger(database)))
-    asked = [
-        Pair(run, TargetType.TRACE, str(body.trace_id), metric, MODEL)
-        for body in bodies
-        for metric in METRICS
-    ]
-    await judge(pairs, asked[: len(METRICS)])  # Whatever is built at its first use.
+    judging = TraceJudging(database, judges, WriteBuffer(database), TraceProcesses())
+    pairs = Pairs(database, judging, PairLister(database))
+    asked = [PairRef(run, str(body.trace_id), metric) for body in bodies for metric in METRICS]
+    # Warm-up, because many objects are built at their first use.
+    await judge(pairs, asked[: len(METRICS)])
     before = await calls(url)
     with cProfile.Profile() if profile else nullcontext() as profiler:
         started = time.process_time()
@@ -95,23 +96,23 @@ async def prepare(database: Database, bodies: list[TraceBody]) -> RunRef:
         db.add(project)
         await db.flush()
         for body in bodies:
-            await traces.store(db, ProjectId(project.id), body)
-        new = runs.NewRun(
-            id=RunId(run_id),
-            project_id=ProjectId(project.id),
+            await trace_writes.store_all(db, [(ProjectId(project.id), body)])
+        spec = RunSpec(
+            run_id=run_id,
+            project_id=project.id,
             target_type=TargetType.TRACE,
             metric_names=METRICS,
             model=MODEL,
-            filters={},
         )
-        (await runs.create(db, new)).status = RunStatus.RUNNING
+        new = run_rows.NewRun(spec=spec, filters={})
+        (await run_rows.create(db, new)).status = RunStatus.RUNNING
     return RunRef(UUID(str(project.id)), run_id)
 
 
-async def judge(pairs: Pairs, asked: list[Pair]) -> None:
+async def judge(pairs: Pairs, asked: list[PairRef]) -> None:
     slots = asyncio.Semaphore(20)
 
-    async def one(pair: Pair) -> None:
+    async def one(pair: PairRef) -> None:
         async with slots:
             await ActivityEnvironment().run(pairs.judge_pair, pair)
 
@@ -125,7 +126,7 @@ async def calls(url: str) -> int:
 
 
 async def bare_exchange(url: str, count: int, bodies: list[TraceBody]) -> float:
-    """CPU seconds of as many requests of about the same size, by a plain client."""
+    """CPU seconds of the same number of requests of similar size by a plain client."""
     prompt = bodies[0].model_dump_json()
     schema = {"type": "object", "properties": {"reason": {"type": "string"}}}
     body = {
@@ -155,9 +156,9 @@ async def bare_exchange(url: str, count: int, bodies: list[TraceBody]) -> float:
 def show(made: int, pairs: int, spent: float, bare: float) -> None:
     table = Table(title="CPU of one judge call, all of ours included", show_header=False)
     table.add_row("pairs, judge calls", f"{pairs}, {made}")
-    table.add_row("all of it", f"{1000 * spent / made:.2f} ms a call")
+    table.add_row("all of it", f"{1000 * spent / made:.2f} ms per call")
     table.add_row("a bare HTTP exchange (httpx)", f"{1000 * bare / made:.2f} ms")
-    table.add_row("over the bare exchange", f"{1000 * (spent - bare) / made:.2f} ms a call")
+    table.add_row("over the bare exchange", f"{1000 * (spent - bare) / made:.2f} ms per call")
     Console(width=100).print(table)
 
 

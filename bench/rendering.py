@@ -1,47 +1,46 @@
-"""What it takes to put traces before a judge.
+"""The size, the completeness and the cost of transcripts.
 
-    python -m bench.rendering TRACES [--repeats 10000]
+python -m bench.rendering TRACES [--repeats 10000]
 
-TRACES are JSON Lines of trace bodies. Prints how large their renderings are against
-the indented JSON of the same traces, whether anything a metric asks about is lost,
-the CPU time and the memory rendering takes, and how many judge calls a run of all
-trace metrics makes with and without sharing.
+TRACES are JSON Lines of trace bodies. Prints the size of the renderings relative to the indented
+JSON, the content that metrics need and the renderings lack, and the CPU time and memory of
+rendering.
 """
 
 import argparse
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from statistics import mean
 
 import psutil
+from pydantic import JsonValue
 
 from bench import traces
 from bench.traces import Body
-from core.records import Trace
-from evals import catalog
-from evals.compact import compact
-from evals.evaluation import evaluate
-from evals.facts import Facts
-from evals.fencing import PREAMBLE
-from evals.judge import A, Judgement, Question, Usage
-from evals.memory import Flights, RememberingJudge, StoredJudgement
-from evals.prompting import Plan
-from evals.reading import Reading
+from core.ids import SpanKind
+from core.json_codec import dumps
+from core.trace_model import Span, Trace
+from evals.transcript.compact_json import compact, decoded
+from evals.transcript.facts import Facts
+from evals.transcript.fencing import PREAMBLE, neutralised
+from evals.transcript.transcript import Transcript
 
 WHOLE = 10_000_000
-SIZE = 27_000  # bytes of JSON of the trace rendered again and again
+SIZE = 27_000  # bytes of JSON of the repeatedly rendered trace
 MODEL = "gpt-4o"
 
 Counter = Callable[[str], int]
 
 
 def token_counter() -> tuple[Counter, str]:
-    """LiteLLM's own, as far as the encoding is on this machine."""
-    import_module("evals.providers")  # sets LiteLLM up to stay offline, before its own import
+    """Counts tokens with LiteLLM if the model's encoding is installed, else characters."""
+    import_module(
+        "evals.judges.litellm_client"
+    )  # configures LiteLLM to stay offline, before its import
     count = import_module("litellm").token_counter
     try:
         count(model=MODEL, text="try")
@@ -58,97 +57,111 @@ def ratios(found: Sequence[tuple[Body, Trace]], count: Counter) -> list[float]:
 
 
 def _block(trace: Trace) -> str:
-    return Reading(trace).prompt(WHOLE).text.removeprefix(PREAMBLE)
+    return Transcript(trace).prompt(WHOLE).text.removeprefix(PREAMBLE)
 
 
 def losses(trace: Trace) -> list[str]:
-    """Tool calls and messages that a reader of the rendering would not find, or find twice."""
-    text = "\n".join(line.strip() for line in _block(trace).split("\n"))
+    """Tool calls and messages that the rendering lacks or shows twice."""
+    text = _joined("\n".join(line.partition("|")[2] for line in _block(trace).split("\n")))
     facts = Facts(trace)
     lost = [
         f"call [{call.step}]"
         for call in facts.calls
-        if f"TOOL {call.name}" not in text
-        or _flat(compact(call.arguments)) not in text
-        or _flat(call.error or call.result).removeprefix("Error: ") not in text
+        if any(
+            _joined(part) not in text
+            for part in (
+                call.name,
+                compact(call.arguments),
+                (call.result or call.error or "").removeprefix("Error: "),
+            )
+        )
     ]
-    # The same words may have been said more than once.
-    said = {f"{message.role}: {_flat(message.text)}" for message in facts.messages}
+    # The same text may occur more than once.
+    said = {_joined(message.text) for message in facts.messages}
     return lost + [
         f"message {message[:30]!r}"
         for message in said
-        if len(message) > 60 and text.count(message) != 1
+        if message not in text
+        or (
+            len(message) > 100
+            and text.count(message) != 1
+            and sum(message in other for other in said) == 1
+        )
     ]
 
 
-def _flat(text: str) -> str:
-    return "\n".join(line.strip() for line in text.split("\n"))
+def missing(trace: Trace, budget_tokens: int = WHOLE) -> list[str]:
+    """User messages, tool arguments and tool results that the rendering neither shows nor marks.
+
+    Read from the spans themselves, so that faults in reading messages are detected too.
+    """
+    prompt = Transcript(trace).prompt(budget_tokens)
+    text = _joined("".join(line.partition("|")[2] for line in prompt.text.split("\n")))
+    if prompt.truncated and "left out" in prompt.text:
+        return []
+    values = [value for span in trace.spans for value in _contents(span)]
+    return [
+        value[:60]
+        for value in values
+        if _joined(value) not in text and _joined(dumps(value)[1:-1]) not in text
+    ]
+
+
+def _contents(span: Span) -> Iterator[str]:
+    if span.kind is SpanKind.TOOL:
+        yield from _leaves(span.input)
+        yield from _leaves(span.output)
+    elif span.kind is SpanKind.LLM and isinstance(span.input, dict):
+        messages = span.input.get("messages")
+        for message in messages if isinstance(messages, list) else ():
+            if isinstance(message, dict) and message.get("role") == "user":
+                yield from _leaves(message.get("content"))
+
+
+def _leaves(value: JsonValue) -> Iterator[str]:
+    """The texts and numbers in a value, including those in texts that hold JSON."""
+    if isinstance(value, str):
+        inner = decoded(value)
+        if isinstance(inner, str):
+            yield value
+        else:
+            yield from _leaves(inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _joined(text: str) -> str:
+    """The text in the fence's form, without white space, because the layout changes white space."""
+    return "".join(neutralised(text).split())
 
 
 def cpu_per_trace(found: Sequence[Trace]) -> float:
-    """Milliseconds, the fastest of five rounds."""
+    """CPU milliseconds per trace, the fastest of five rounds."""
     rounds = []
     for _ in range(5):
         started = time.process_time()
         for trace in found:
-            Reading(trace).prompt(100_000)
+            Transcript(trace).prompt(100_000)
         rounds.append((time.process_time() - started) / len(found) * 1000)
     return min(rounds)
 
 
 def memory_growth(bodies: Sequence[Body], repeats: int) -> float:
-    """Megabytes of resident memory after rendering `repeats` traces, each loaded anew."""
+    """Growth of resident memory in megabytes after rendering `repeats` freshly loaded traces."""
     process = psutil.Process()
     for body in bodies:
-        Reading(traces.record(body)).prompt(100_000)
+        Transcript(traces.record(body)).prompt(100_000)
     before = process.memory_info().rss
     for number in range(repeats):
-        Reading(traces.record(bodies[number % len(bodies)])).prompt(100_000)
+        Transcript(traces.record(bodies[number % len(bodies)])).prompt(100_000)
     return (process.memory_info().rss - before) / 1024 / 1024
-
-
-class Counting:
-    """A judge that answers by the rules, plans included, and counts what it is asked."""
-
-    model = "bench/counting"
-    input_tokens = 100_000
-    parameters = ""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    async def ask(self, question: Question[A]) -> Judgement[A]:
-        self.calls += 1
-        assert question.rule is not None
-        answer = question.rule()
-        if isinstance(answer, Plan):
-            answer = question.answer(reasoning="", declared=True, steps=["Look.", "Answer."])
-        return Judgement(answer, Usage(calls=1))
-
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return [[1.0] for _ in texts]
-
-
-class Shelf:
-    def __init__(self) -> None:
-        self._kept: dict[str, StoredJudgement] = {}
-
-    async def get(self, key: str) -> StoredJudgement | None:
-        return self._kept.get(key)
-
-    async def put(self, key: str, judgement: StoredJudgement) -> None:
-        self._kept[key] = judgement
-
-
-async def calls_per_trace(found: Sequence[Trace], names: Sequence[str], *, shared: bool) -> float:
-    judge, shelf, flights = Counting(), Shelf(), Flights()
-    asked = RememberingJudge(judge, shelf, flights) if shared else judge
-    for trace in found:
-        reading = Reading(trace)
-        await asyncio.gather(
-            *(evaluate(catalog.trace_metric(name), reading, asked, judge) for name in names)
-        )
-    return judge.calls / len(found)
 
 
 async def main() -> None:
@@ -162,10 +175,14 @@ async def main() -> None:
     shares = ratios(found, count)
     print(f"rendering of {len(found)} traces against their indented JSON, in {unit}")
     print(f"  mean {mean(shares):.3f}   smallest {min(shares):.3f}   largest {max(shares):.3f}")
-    lost = {str(trace.id): missing for trace in records if (missing := losses(trace))}
+    lost = {str(trace.id): what for trace in records if (what := losses(trace))}
     print(f"  traces with a tool call or a message not shown exactly once: {len(lost)}")
-    for id, missing in list(lost.items())[:5]:
-        print(f"    {id}: {', '.join(missing)}")
+    for span_id, what in list(lost.items())[:5]:
+        print(f"    {span_id}: {', '.join(what)}")
+    gone = {str(trace.id): what for trace in records if (what := missing(trace))}
+    print(f"  traces with a user message, argument or result that is not shown: {len(gone)}")
+    for span_id, what in list(gone.items())[:5]:
+        print(f"    {span_id}: {', '.join(what[:5])}")
     print(f"  CPU per trace {cpu_per_trace(records):.2f} ms")
     middling = sorted(found, key=lambda pair: abs(len(json.dumps(pair[0])) - SIZE))[:10]
     near = [body for body, _ in middling]
@@ -175,14 +192,6 @@ async def main() -> None:
     )
     grown = memory_growth(near, given.repeats)
     print(f"  memory after {given.repeats} renderings of such traces: {grown:+.1f} MB")
-    metrics = [metric.name for metric in catalog.trace_metrics()]
-    three = ["task_completion", "tool_correctness", "step_efficiency"]
-    for names in (metrics, three):
-        alone = await calls_per_trace(records, names, shared=False)
-        shared = await calls_per_trace(records, names, shared=True)
-        print(
-            f"judge calls per trace, {len(names)} metrics: {shared:.2f} shared, {alone:.2f} without"
-        )
 
 
 if __name__ == "__main__":

@@ -79,13 +79,13 @@ def trace(number: int) -> dict[str, Any]:
 
 async def measure(stack: Stack, traces: int) -> Figures:
     figures = Figures(traces)
-    await _store(stack, traces)
+    await store(stack, traces)
     await _post_on_idle(stack, figures)
     await control(stack, reset=True)
     before = stack.cpu_seconds()
     started = time.perf_counter()
-    run = await _post(stack, {"metrics": METRICS, "filters": {"date_from": START.isoformat()}})
-    run = await _follow(stack, run, figures)
+    run = await post(stack, {"metrics": METRICS, "filters": {"date_from": START.isoformat()}})
+    run = await follow(stack, run, figures)
     figures.wall_seconds = time.perf_counter() - started
     after = stack.cpu_seconds()
     figures.cpu_ms_a_pair = {
@@ -99,7 +99,7 @@ async def measure(stack: Stack, traces: int) -> Figures:
     return figures
 
 
-async def _store(stack: Stack, traces: int) -> None:
+async def store(stack: Stack, traces: int) -> None:
     turns = asyncio.Semaphore(16)
 
     async def store(number: int) -> None:
@@ -109,7 +109,7 @@ async def _store(stack: Stack, traces: int) -> None:
     await asyncio.gather(*(store(number) for number in range(traces)))
 
 
-async def _post(stack: Stack, body: dict[str, Any], path: str = "") -> dict[str, Any]:
+async def post(stack: Stack, body: dict[str, Any], path: str = "") -> dict[str, Any]:
     answer = await stack.client.post(f"/evaluations/trace-runs{path}", json=body)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
@@ -120,18 +120,24 @@ async def _post_on_idle(stack: Stack, figures: Figures) -> None:
     for number in range(IDLE_POSTS):
         body = {"metrics": METRICS[:1], "trace_ids": [trace(number)["trace_id"]]}
         started = time.perf_counter()
-        run = await _post(stack, body, "/batch")
+        run = await post(stack, body, "/batch")
         figures.posts_ms.append(1000 * (time.perf_counter() - started))
-        await _follow(stack, run, Figures(1))
+        await follow(stack, run, Figures(1))
 
 
-async def _follow(stack: Stack, run: dict[str, Any], figures: Figures) -> dict[str, Any]:
+async def follow(
+    stack: Stack, run: dict[str, Any], figures: Figures | None = None
+) -> dict[str, Any]:
     while run["status"] in ("PENDING", "RUNNING"):
         await asyncio.sleep(POLL_SECONDS)
         started = time.perf_counter()
         answer = await stack.client.get(f"/evaluations/trace-runs/{run['id']}")
-        figures.gets_ms.append(1000 * (time.perf_counter() - started))
+        if answer.status_code >= 300:
+            raise RuntimeError(f"GET of the run was answered {answer.status_code}: {answer.text}")
         run = answer.json()
+        if figures is None:
+            continue
+        figures.gets_ms.append(1000 * (time.perf_counter() - started))
         for role, size in stack.resident_mb().items():
             figures.peak_mb[role] = max(figures.peak_mb.get(role, 0), size)
     return run
@@ -140,16 +146,16 @@ async def _follow(stack: Stack, run: dict[str, Any], figures: Figures) -> dict[s
 def show(figures: Figures, latency: float, workers: int) -> None:
     rows = {
         "traces × metrics": f"{figures.traces} × {len(METRICS)} = {figures.pairs} pairs",
-        "judge": f"{latency * 1000:.0f} ms a call",
+        "judge": f"{latency * 1000:.0f} ms per call",
         "judge calls": f"{figures.calls}, of them {figures.repeats} repeated",
         "worker processes": str(workers),
         "POST to COMPLETED": f"{figures.wall_seconds:.1f} s",
-        "pairs a second": f"{figures.pairs / figures.wall_seconds:.0f}",
+        "pairs per second": f"{figures.pairs / figures.wall_seconds:.0f}",
         "failed pairs": str(figures.failed),
         "POST of a run, idle, p50": f"{statistics.median(figures.posts_ms):.0f} ms",
         "GET of a running run, p50": f"{statistics.median(figures.gets_ms):.0f} ms",
         **{f"peak memory, {role}": f"{mb:.0f} MB" for role, mb in figures.peak_mb.items()},
-        **{f"CPU a pair, {role}": f"{ms:.1f} ms" for role, ms in figures.cpu_ms_a_pair.items()},
+        **{f"CPU per pair, {role}": f"{ms:.1f} ms" for role, ms in figures.cpu_ms_a_pair.items()},
     }
     table = Table(title="A run through the whole embedded stack", show_header=False)
     for name, value in rows.items():
@@ -160,7 +166,7 @@ def show(figures: Figures, latency: float, workers: int) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--traces", type=int, default=200)
-    parser.add_argument("--latency", type=float, default=0.2, help="Seconds a judge call takes.")
+    parser.add_argument("--latency", type=float, default=0.2, help="Seconds per judge call.")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     async with (

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,8 @@ from typing import Any
 
 import httpx
 import psutil
+
+from core.embedded.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 API_KEY = "bench-key-of-this-machine-only"
@@ -31,7 +32,7 @@ class Stack:
 
     @property
     def port(self) -> int:
-        """The API's."""
+        """The port of the API."""
         port = self.client.base_url.port
         assert port is not None
         return port
@@ -41,13 +42,6 @@ class Stack:
 
     def resident_mb(self) -> dict[str, float]:
         return {role: process.memory_info().rss / 2**20 for role, process in self.processes.items()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
@@ -72,7 +66,7 @@ async def mock_judge(*options: str) -> AsyncIterator[str]:
 async def embedded(
     judge_url: str, *, workers: int = 1, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Stack]:
-    """`assay up` in a folder of its own, judging with the mock at `judge_url`."""
+    """`assay up` in a temporary folder, with the mock judge at `judge_url`."""
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as home:
         port, temporal_port = free_port(), free_port()
         environment = {

@@ -1,8 +1,10 @@
-"""Our stack beside the bare floor: `python -m bench.throughput`.
+"""Assay compared with a floor:
 
-The floor is an asyncio client that makes the calls one after another for each pair,
-at the same concurrency, to the same mock judge on the same machine, and keeps
-nothing. What a run takes beyond it is what durability, sharing and scores cost.
+`python -m bench.throughput`.
+
+The floor is an asyncio client that makes the calls one after another for each pair, at the same
+concurrency, to the same mock judge on the same machine, and stores nothing. The difference is the
+cost of durability, sharing and scores.
 """
 
 import argparse
@@ -23,7 +25,9 @@ SIZES = (200, 2000)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One size at one latency: our run, and the floor's time for as many calls."""
+    """One size at one latency: the time of the run, and of the floor for the same number of
+    calls.
+    """
 
     latency: float
     figures: Figures
@@ -62,7 +66,7 @@ async def main() -> None:
 
 
 async def row(latency: float, traces: int, workers: int) -> Row:
-    """Each in a stack of its own, so that none profits from what another has judged."""
+    """Uses a new stack per row, so that no answer is cached."""
     slots = {"ASSAY_JUDGE_CONCURRENCY": str(CONCURRENCY // workers)}
     async with (
         mock_judge("--latency", str(latency)) as judge,
@@ -88,7 +92,7 @@ def show(rows: list[Row], workers: int) -> None:
         "ours",
         "ours ÷ floor",
         "pairs/s",
-        "CPU a pair: workers",
+        "CPU per pair: workers",
         "Temporal",
         "failed",
     ):

@@ -1,18 +1,18 @@
-"""Trace bodies from a file, as the records that metrics see."""
+"""Reads trace bodies from a file as traces for metrics."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.jsonlines import JsonLines
-from core.jsontext import loads
-from core.records import Trace
+from api.cli.jsonlines import JsonLines
+from core.json_codec import loads
+from core.trace_model import Trace
 
 Body = dict[str, Any]
 
 
 def read(path: Path) -> Iterator[tuple[Body, Trace]]:
-    """JSON Lines of what `POST /traces` takes, plain or gzipped."""
+    """JSON Lines in the form of `POST /traces`, plain or gzipped."""
     with JsonLines(str(path)) as lines:
         for _, line in lines:
             body: Body = loads(line)

@@ -1,4 +1,4 @@
-"""An HTTP client for load: keep-alive, requests made beforehand, almost no work for itself."""
+"""An HTTP client for load tests: keep-alive, prepared requests, little work per request."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ CONNECTIONS = 16
 
 @dataclass
 class Answers:
-    """Milliseconds each request took, and how long they took together."""
+    """Milliseconds per request, and the total duration."""
 
     times_ms: list[float] = field(default_factory=list)
     wall_seconds: float = 0.0
@@ -25,7 +25,7 @@ class Answers:
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -33,7 +33,10 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
 async def send(
     port: int, requests: Sequence[bytes], *, status: int, connections: int = CONNECTIONS
 ) -> Answers:
-    """Sends all, each connection the next one once it has its answer. Raises on another status."""
+    """Sends all requests; each connection sends its next request after a response.
+
+    Raises for another status.
+    """
     waiting = iter(requests)
     answers = Answers()
     began = time.perf_counter()
@@ -54,13 +57,25 @@ async def _connection(port: int, waiting: Iterator[bytes], status: int, answers:
 async def exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes, status: int
 ) -> float:
-    """Milliseconds until it was answered. Raises on another status."""
+    """Milliseconds until the response. Raises for another status."""
     began = time.perf_counter()
     writer.write(content)
     head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
-    body = await reader.readexactly(length)
+    body = await _body(reader, head)
     took = 1000 * (time.perf_counter() - began)
     if int(head.split(b" ", 2)[1]) != status:
         raise RuntimeError(f"{content[:200]!r} was answered {head[:40]!r} {body[:300]!r}")
     return took
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """A body of a stated length, or one that is streamed in chunks."""
+    length = head.lower().partition(b"content-length:")[2].partition(b"\r")[0]
+    if length:
+        return await reader.readexactly(int(length))
+    parts: list[bytes] = []
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return b"".join(parts)

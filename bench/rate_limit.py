@@ -1,9 +1,10 @@
-"""Does ASSAY_JUDGE_MAX_PER_SECOND hold over all workers together?
+"""Checks that ASSAY_JUDGE_MAX_PER_SECOND holds over all workers together.
 
-    python -m bench.limits --limit 20 --seconds 60
+python -m bench.rate_limit --limit 20 --seconds 60
 
-One run with more pairs than fit the time, each pair one judge call, with one worker and
-with two. What counts is when calls reach the judge, read every tenth of a second.
+One run has more pairs than the limit allows in this time; each pair is one judge call. It is
+measured with one worker and with two. The count of calls at the judge is sampled every tenth of a
+second.
 """
 
 import argparse
@@ -11,13 +12,13 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from bench.proof import Claim, calls, cancel, post, report, store
+from bench.claims import Claim, calls, cancel, post, report, store
 from bench.stack import Stack, control, embedded, mock_judge
 
 METRIC = "argument_correctness"
 WORKERS = (1, 2)
 LOOK_SECONDS = 0.1
-MOST_DEVIATION = 0.10
+MAX_DEVIATION = 0.10
 BURST_SECONDS = 1.0
 
 
@@ -28,14 +29,14 @@ class Look:
 
 
 def per_second(looks: list[Look], seconds: float) -> float:
-    """Over so many seconds from the first call on."""
+    """The rate over this many seconds after the first call."""
     began = next(look for look in looks if look.calls)
     within = [look for look in looks if look.at <= began.at + seconds]
     return (within[-1].calls - began.calls) / (within[-1].at - began.at)
 
 
 def busiest(looks: list[Look], seconds: float = BURST_SECONDS) -> int:
-    """The most calls within any so many seconds."""
+    """The maximum number of calls in any window of this many seconds."""
     most, start = 0, 0
     for end in looks:
         while end.at - looks[start].at > seconds:
@@ -66,10 +67,10 @@ def claims(workers: int, looks: list[Look], limit: float, seconds: float) -> lis
     name = f"{workers} worker{'s' if workers > 1 else ''}"
     return [
         Claim(
-            f"judge calls a second, {name}",
+            f"judge calls per second, {name}",
             f"{rate:.1f} ({off:+.0%})",
-            f"{limit:g} ± {MOST_DEVIATION:.0%}",
-            abs(off) <= MOST_DEVIATION,
+            f"{limit:g} ± {MAX_DEVIATION:.0%}",
+            abs(off) <= MAX_DEVIATION,
         ),
         Claim(f"most within any second, {name}", str(busiest(looks))),
     ]

@@ -1,9 +1,9 @@
-"""A long run through the embedded stack: does anything grow, does anything slow down?
+"""Measures memory growth and slow-down over a long run through the embedded stack.
 
-    python -m bench.endurance --pairs 100000
+python -m bench.large_run --pairs 100000
 
-Memory of each process, the judge's calls a second from tenth to tenth, and the longest
-history of any workflow. The judge takes `--latency` seconds, more or less by `--spread`.
+Prints the memory of each process, the judge's calls per second in each tenth of the run, and the
+longest history of any workflow. The judge takes `--latency` seconds, plus or minus `--spread`.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from itertools import pairwise
 
 from temporalio.client import Client
 
-from bench.proof import OPEN, Claim, Run, calls, look, post, report, store
+from bench.claims import OPEN, Claim, Run, calls, look, post, report, store
 from bench.run import METRICS
 from bench.stack import Stack, control, embedded, mock_judge
 
 SAMPLE_SECONDS = 1.0
-MOST_GROWTH_MB = 50.0
-MOST_EVENTS = 5_000
-MOST_DEVIATION = 0.15
+MAX_GROWTH_MB = 50.0
+MAX_EVENTS = 5_000
+MAX_DEVIATION = 0.15
 WARM_PAIRS = 10_000
 PARTS = 10
 
@@ -48,8 +48,8 @@ class Figures:
         return self.traces * len(METRICS)
 
 
-def seconds_a_part(samples: Sequence[Sample], parts: int = PARTS) -> list[float]:
-    """How long each part of the calls took, read between the samples."""
+def seconds_per_part(samples: Sequence[Sample], parts: int = PARTS) -> list[float]:
+    """The duration of each part of the calls, interpolated between samples."""
     return [after - before for before, after in pairwise(_moments(samples, parts))]
 
 
@@ -61,7 +61,7 @@ def _moments(samples: Sequence[Sample], parts: int) -> list[float]:
 
 
 def _moment(samples: Sequence[Sample], counts: Sequence[int], wanted: float) -> float:
-    """When so many calls had been made."""
+    """The time at which this number of calls had been made."""
     later = bisect_left(counts, wanted)
     after = samples[later]
     if after.calls == wanted or later == 0:
@@ -72,19 +72,19 @@ def _moment(samples: Sequence[Sample], counts: Sequence[int], wanted: float) -> 
 
 
 def deviation(seconds: Sequence[float]) -> float:
-    """Of the rate in the part that differs most from the rate over all."""
+    """The largest relative deviation of a part's rate from the overall rate."""
     mean = sum(seconds) / len(seconds)
     return max(abs(mean / part - 1) for part in seconds)
 
 
 def growth_mb(samples: Sequence[Sample], role: str, *, warm_calls: float) -> float:
-    """How far memory went above where it stood once warm."""
+    """Growth of memory after the warm-up."""
     warm = [sample.mb[role] for sample in samples if sample.calls >= warm_calls]
     return max(warm) - warm[0]
 
 
 def _mb_by_part(samples: Sequence[Sample], role: str, parts: int = PARTS) -> list[float]:
-    """At the end of each part."""
+    """Memory at the end of each part."""
     total = samples[-1].calls
     wanted = [total * part / parts for part in range(1, parts + 1)]
     return [next(s.mb[role] for s in samples if s.calls >= count) for count in wanted]
@@ -109,7 +109,7 @@ async def measure(stack: Stack, traces: int) -> Figures:
 
 
 async def longest_histories(stack: Stack) -> dict[str, int]:
-    """Events of the longest by workflow type. Visibility hears of an end a little later."""
+    """The longest history per workflow type, in events. Visibility is updated with a delay."""
     client = await Client.connect(stack.temporal)
     longest: dict[str, int] = {}
     async for found in client.list_workflows("ExecutionStatus != 'Running'"):
@@ -120,7 +120,7 @@ async def longest_histories(stack: Stack) -> dict[str, int]:
 
 def claims(figures: Figures) -> list[Claim]:
     run, samples = figures.run, figures.samples
-    parts = seconds_a_part(samples)
+    parts = seconds_per_part(samples)
     made = samples[-1].calls
     warm_pairs = min(WARM_PAIRS, figures.pairs // 5)
     warm_calls = made * warm_pairs / figures.pairs
@@ -130,26 +130,26 @@ def claims(figures: Figures) -> list[Claim]:
     found = [
         Claim("pairs", f"{figures.pairs}, {run['failed_count']} failed", "all judged", done),
         Claim("POST to COMPLETED", f"{figures.wall_seconds:.0f} s"),
-        Claim("pairs a second", f"{figures.pairs / figures.wall_seconds:.0f}"),
-        Claim("pairs a second by tenth", rates),
+        Claim("pairs per second", f"{figures.pairs / figures.wall_seconds:.0f}"),
+        Claim("pairs per second, by tenth", rates),
         Claim(
             "farthest tenth from the mean",
             f"{off:.0%}",
-            f"≤ {MOST_DEVIATION:.0%}",
-            off <= MOST_DEVIATION,
+            f"≤ {MAX_DEVIATION:.0%}",
+            off <= MAX_DEVIATION,
         ),
     ]
     for kind, events in sorted(figures.longest.items()):
-        target = f"< {MOST_EVENTS} events"
-        found.append(Claim(f"longest history, {kind}", str(events), target, events < MOST_EVENTS))
+        target = f"< {MAX_EVENTS} events"
+        found.append(Claim(f"longest history, {kind}", str(events), target, events < MAX_EVENTS))
     for role in sorted(samples[-1].mb):
         grown = growth_mb(samples, role, warm_calls=warm_calls)
         figure = f"{grown:+.0f} MB, to {max(sample.mb[role] for sample in samples):.0f} MB"
         by_part = _mb_by_part(samples, role)
         found.append(Claim(f"MB by tenth, {role}", ", ".join(f"{mb:.0f}" for mb in by_part)))
-        # What Temporal's development server keeps is its own affair.
-        target = "" if role == "temporal" else f"≤ {MOST_GROWTH_MB:.0f} MB"
-        holds = role == "temporal" or grown <= MOST_GROWTH_MB
+        # Memory of Temporal's development server does not count.
+        target = "" if role == "temporal" else f"≤ {MAX_GROWTH_MB:.0f} MB"
+        holds = role == "temporal" or grown <= MAX_GROWTH_MB
         found.append(Claim(f"memory after {warm_pairs} pairs, {role}", figure, target, holds))
     return found
 
@@ -157,7 +157,7 @@ def claims(figures: Figures) -> list[Claim]:
 async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=int, default=100_000)
-    parser.add_argument("--latency", type=float, default=0.01, help="Seconds a judge call takes.")
+    parser.add_argument("--latency", type=float, default=0.01, help="Seconds per judge call.")
     parser.add_argument("--spread", type=float, default=0.01)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What the proofs under load share: traces and runs of a known size, and claims that must hold."""
+"""Shared parts of the load benchmarks: traces and runs of known size, and claims that must hold."""
 
 import asyncio
 import sys
@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import request, send
+from bench.http_load import request, send
 from bench.run import START, trace
 from bench.stack import API_KEY, Stack
-from core import jsontext
+from core import json_codec
 
 RUNS = "/evaluations/trace-runs"
 KEY = {"X-API-Key": API_KEY}
@@ -26,7 +26,7 @@ Run = dict[str, Any]
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure, and the target it was held against. Without a target it is only told."""
+    """A figure and its target. A figure without a target is only printed."""
 
     what: str
     figure: str
@@ -35,7 +35,7 @@ class Claim:
 
 
 def report(title: str, claims: Sequence[Claim]) -> None:
-    """Prints the claims. Leaves the process with 1 when one does not hold."""
+    """Prints the claims. Exits with 1 if a claim does not hold."""
     table = Table("what", "figure", "target", "", title=title)
     for claim in claims:
         verdict = ("holds" if claim.holds else "MISSED") if claim.target else ""
@@ -46,22 +46,25 @@ def report(title: str, claims: Sequence[Claim]) -> None:
 
 
 async def store(stack: Stack, count: int, *, first: int = 0) -> None:
-    """The traces numbered from `first`, a second between each and the next."""
+    """Stores the traces numbered from `first`, one second apart."""
     headers = KEY | {"Content-Type": "application/json"}
     for start in range(first, first + count, A_POST):
         numbers = range(start, min(start + A_POST, first + count))
-        bodies = [jsontext.dumps(trace(number)).encode() for number in numbers]
+        bodies = [json_codec.dumps(trace(number)).encode() for number in numbers]
         posts = [request("POST", "/traces", headers, body) for body in bodies]
         await send(stack.port, posts, status=202)
 
 
-async def post(stack: Stack, metrics: Sequence[str], *, first: int, count: int) -> Run:
-    """A run over the traces numbered from `first`."""
+async def post(
+    stack: Stack, metrics: Sequence[str], *, first: int, count: int, model: str | None = None
+) -> Run:
+    """Starts a run over the traces numbered from `first`, by default with the default model."""
     filters = {
         "date_from": (START + timedelta(seconds=first)).isoformat(),
         "date_to": (START + timedelta(seconds=first + count)).isoformat(),
     }
-    answer = await stack.client.post(RUNS, json={"metrics": list(metrics), "filters": filters})
+    body = {"metrics": list(metrics), "filters": filters, "model": model}
+    answer = await stack.client.post(RUNS, json=body)
     answer.raise_for_status()
     run: Run = answer.json()
     return run
@@ -75,9 +78,9 @@ async def look(stack: Stack, run: Run) -> Run:
 
 
 async def ended(stack: Stack, run: Run) -> Run:
-    """The run when it is over. Raises when it has not COMPLETED without a failure.
+    """Waits for the end of the run. Raises unless it COMPLETED without failures.
 
-    Looks seldom, so that looking costs next to nothing: the row says when it ended.
+    Polls rarely, so that polling costs almost nothing; the row has the exact end.
     """
     while run["status"] in OPEN:
         await asyncio.sleep(LOOK_SECONDS)
@@ -92,6 +95,6 @@ async def cancel(stack: Stack, run: Run) -> None:
 
 
 async def calls(stack: Stack) -> int:
-    """How many the judge has had since it was reset."""
+    """The number of judge calls since the last reset."""
     stats = (await stack.judge.get("/stats")).json()
     return int(stats["calls"])
