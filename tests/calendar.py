@@ -1,4 +1,4 @@
-"""When cron strikes, worked out minute by minute and by nothing of Assay's or Temporal's."""
+"""Due times of cron expressions, computed minute by minute, independently of Assay and Temporal."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,7 +8,9 @@ WEEKDAYS = "sun mon tue wed thu fri sat".split()  # noqa: SIM905 - a list is lon
 
 
 def strikes(cron: str, after: datetime) -> Iterator[datetime]:
-    """Every minute after that one that all five fields allow; days are skipped whole."""
+    """Every later minute that matches all five fields; days without a match are skipped as a
+    whole.
+    """
     minutes, hours, days, months, weekdays = (
         allowed(field, low, high)
         for field, low, high in zip(
@@ -36,7 +38,7 @@ def allowed(field: str, low: int, high: int) -> set[int]:
         if first == "*":
             start, end = low, high
         else:
-            start = names.get(high, {}).get(first) if not first.isdigit() else int(first)  # type: ignore[assignment] # a name that is none fails below
+            start = names.get(high, {}).get(first) if not first.isdigit() else int(first)  # type: ignore[assignment] # an unknown name fails below
             end = start
             if dash:
                 end = names.get(high, {}).get(last) if not last.isdigit() else int(last)  # type: ignore[assignment] # likewise

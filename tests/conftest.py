@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,32 +19,92 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from core import clock, migrations, temporal
-from core.database import Database
+from core import clock, migrations
+from core.db.database import Database
+from core.db.tables import Project
 from core.embedded.stack import dynamic_config
 from core.ids import ProjectId
-from core.tables import Project
+from core.temporal.client import SEARCH_ATTRIBUTES
+
+TESTS = Path(__file__).parent
+
+SERVERS = frozenset({"postgres", "temporal_server", "service", "shared_service", "sqlite_service"})
+"""Fixtures that start a server or serve the API."""
+
+WITHOUT_QUICK_TESTS = (
+    *("api/cli", "bench", "chaos", "contract", "core/embedded"),
+    *("docs", "e2e", "packaging", "web"),
+    "api/routes",
+)
+"""Folders whose tests start processes of their own or serve the API."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="only tests that need no server",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not config.getoption("quick") or not collection_path.is_relative_to(TESTS):
+        return None
+    # None leaves the decision to other plugins.
+    return collection_path.relative_to(TESTS).as_posix() in WITHOUT_QUICK_TESTS or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Imports without garbage collection, which would search the growing heap repeatedly.
+
+    Later collections skip the imported objects.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("quick"):
+        return
+    kept = [item for item in items if isinstance(item, pytest.Function) and is_quick(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def is_quick(item: pytest.Function) -> bool:
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    databases = {params.get("any_database_url"), params.get("shared_database_url")}
+    return (
+        not SERVERS.intersection(item.fixturenames)
+        and "postgres" not in databases
+        and not item.get_closest_marker("slow")
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Whoever runs the tests may have real keys and settings; no test may see them.
+    # Real keys and settings of the environment must not reach any test.
     for name in list(os.environ):
         if name.startswith(("ASSAY_", "TEMPORAL_")) or name.endswith("_API_KEY"):
             del os.environ[name]
     if fast := fast_folder():
-        # Where pytest makes every tmp_path.
+        # The folder of all tmp_path fixtures.
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", fast)
 
 
 def fast_folder() -> str | None:
-    """Memory, where there is enough: a database a test is much to write to a disk."""
+    """A folder in memory if there is enough, because each test writes a database."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 1024**3
     return str(memory) if roomy else None
 
 
 def run(work: Coroutine[object, object, None]) -> None:
-    """Runs async work of a sync fixture, whatever loop this thread may have."""
+    """Runs async work of a sync fixture in a separate event loop."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
 
@@ -70,7 +131,7 @@ FORGETFUL = [
         "autovacuum = off",
     )
 ]
-"""For a server whose data need not outlive it."""
+"""Options of a server whose data need not outlive the server."""
 
 
 @pytest.fixture(scope="session")
@@ -100,41 +161,75 @@ async def run_on_server(server: str, *statements: str) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: str) -> str:
-    """The name of a database at the newest schema, to be copied."""
+    """The name of the template database at the newest schema."""
     run(run_on_server(postgres, "CREATE DATABASE base"))
     run(build_schema(database_url(postgres, "base")))
     return "base"
 
 
+def copied_sqlite(template: Path, folder: Path) -> str:
+    shutil.copy(template, folder / "assay.db")
+    return f"sqlite:///{folder}/assay.db"
+
+
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    path = tmp_path / "assay.db"
-    shutil.copy(sqlite_template, path)
-    return f"sqlite:///{path}"
+    return copied_sqlite(sqlite_template, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def execute_on_postgres(postgres: str) -> Iterator[Callable[[str], None]]:
+    """Executes a statement on the server, over one connection of all tests."""
+    with ThreadPoolExecutor(1) as thread, closing(asyncio.new_event_loop()) as loop:
+        connection = thread.submit(loop.run_until_complete, asyncpg.connect(postgres)).result()
+
+        def execute(text: str) -> None:
+            thread.submit(loop.run_until_complete, connection.execute(text)).result()
+
+        yield execute
+        thread.submit(loop.run_until_complete, connection.close()).result()
+
+
+@contextmanager
+def copied_postgres(server: str, template: str, execute: Callable[[str], None]) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield database_url(server, name)
+    execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-def postgres_url(postgres: str, postgres_template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    run(
-        run_on_server(
-            postgres, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY"
-        )
-    )
-    yield database_url(postgres, name)
-    run(run_on_server(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+def postgres_url(
+    postgres: str, postgres_template: str, execute_on_postgres: Callable[[str], None]
+) -> Iterator[str]:
+    with copied_postgres(postgres, postgres_template, execute_on_postgres) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def any_database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database at the newest schema, one of each kind."""
+    """An empty database at the newest schema, of each kind in turn."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def shared_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """One database of each kind for all tests of a file, which do not affect each other."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_template")
+        yield copied_sqlite(template, tmp_path_factory.mktemp("shared"))
+        return
+    names = ("postgres", "postgres_template", "execute_on_postgres")
+    with copied_postgres(*map(request.getfixturevalue, names)) as url:
+        yield url
+
+
 @pytest.fixture
 async def database(any_database_url: str) -> AsyncIterator[Database]:
-    """An empty database at the newest schema, one of each kind."""
+    """An empty database at the newest schema, of each kind in turn."""
     made = Database(any_database_url)
     yield made
     await made.close()
@@ -142,7 +237,7 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def sqlite(sqlite_url: str) -> AsyncIterator[Database]:
-    """For tests whose point is not the database."""
+    """An empty SQLite database, for tests that do not depend on the kind of database."""
     made = Database(sqlite_url)
     yield made
     await made.close()
@@ -161,12 +256,14 @@ async def project_id(database: Database) -> ProjectId:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def a_heap_quickly_searched() -> None:
-    """What is alive now is left out of later collections.
+def a_heap_quickly_searched(request: pytest.FixtureRequest) -> None:
+    """Freezes live objects, so that later collections skip them.
 
-    One that comes while a workflow runs counts against its two seconds, and the heap of a test
-    process grows large enough for that.
+    A collection during a workflow task counts against its two seconds, and the heap of a test
+    process grows large enough to exceed them.
     """
+    if request.config.getoption("quick"):
+        return  # Without Temporal no collection comes at a bad time.
     gc.collect()
     gc.freeze()
 
@@ -183,7 +280,7 @@ async def temporal_server() -> AsyncIterator[WorkflowEnvironment]:
         data_converter=pydantic_data_converter,
         dev_server_existing_path=temporal_binary(),
         dev_server_extra_args=dynamic_config(),
-        search_attributes=list(temporal.SEARCH_ATTRIBUTES),
+        search_attributes=list(SEARCH_ATTRIBUTES),
     ) as environment:
         yield environment
 
@@ -195,5 +292,5 @@ def temporal_client(temporal_server: WorkflowEnvironment) -> Client:
 
 @pytest.fixture
 def task_queue() -> str:
-    """A queue of the test's own, so that no worker of another test serves it."""
+    """A separate queue per test, so that no worker of another test serves it."""
     return f"test-{uuid4()}"

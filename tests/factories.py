@@ -1,23 +1,24 @@
-"""Rows and bodies for tests, with only the field under test written out."""
+"""Rows and bodies for tests. A test states only the field under test."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from core import clock
-from core.database import Database
-from core.ids import MonitorId, ProjectId, RunId, RunStatus, ScoreStatus, TargetType
-from core.ingestion import TraceBody
-from core.queries import monitors, runs, traces
-from core.queries.pairs import NewScore
-from core.queries.runs import NewRun
-from core.tables import EvalMonitor, EvalRun
+from core.db.database import Database, Writer
+from core.db.tables import EvalMonitor, EvalRun
+from core.ids import MonitorId, ProjectId, RunStatus, ScoreStatus, TargetType
+from core.queries import monitor_rows, run_rows, trace_writes
+from core.queries.run_pairs import NewScore
+from core.queries.run_rows import NewRun
+from core.run_spec import RunSpec
+from core.trace_input import TraceBody
 
 START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 
 
 def span_body(**overrides: Any) -> dict[str, Any]:
-    """A span as `POST /traces` takes it."""
+    """A span in the form of `POST /traces`."""
     return {
         "span_id": str(uuid4()),
         "name": "step",
@@ -33,7 +34,7 @@ def tool_span_body(name: str, arguments: Any, result: Any, **overrides: Any) -> 
 
 
 def trace_body(**overrides: Any) -> dict[str, Any]:
-    """A trace as `POST /traces` takes it: one tool call, one answer."""
+    """A trace in the form of `POST /traces`: one tool call, one answer."""
     return {
         "trace_id": str(uuid4()),
         "name": "support-agent",
@@ -50,15 +51,16 @@ def trace_id(body: dict[str, Any]) -> UUID:
 
 
 def new_run(project_id: ProjectId, **overrides: Any) -> NewRun:
+    """`overrides`: fields of the RunSpec, and `filters`."""
+    filters = overrides.pop("filters", {})
     fields: dict[str, Any] = {
-        "id": RunId(uuid4()),
+        "run_id": uuid4(),
         "project_id": project_id,
         "target_type": TargetType.TRACE,
         "metric_names": ["task_completion"],
         "model": "offline/rules",
-        "filters": {},
     }
-    return NewRun(**(fields | overrides))
+    return NewRun(spec=RunSpec(**(fields | overrides)), filters=filters)
 
 
 def new_score(run: EvalRun, target_id: str, **overrides: Any) -> NewScore:
@@ -75,6 +77,11 @@ def new_score(run: EvalRun, target_id: str, **overrides: Any) -> NewScore:
     return NewScore(**(fields | overrides))
 
 
+async def store(db: Writer, project_id: ProjectId, body: TraceBody) -> UUID:
+    await trace_writes.store_all(db, [(project_id, body)])
+    return body.trace_id
+
+
 async def store_traces(
     database: Database, project_id: ProjectId, count: int, **overrides: Any
 ) -> list[UUID]:
@@ -85,7 +92,7 @@ async def store_traces(
     ]
     async with database.write() as db:
         for body in bodies:
-            await traces.store(db, project_id, TraceBody.model_validate(body))
+            await store(db, project_id, TraceBody.model_validate(body))
     return [trace_id(body) for body in bodies]
 
 
@@ -96,13 +103,13 @@ async def end_run(
     status: RunStatus = RunStatus.COMPLETED,
     error_message: str | None = None,
 ) -> None:
-    """Marks a run as over, whatever its pairs came to."""
+    """Ends a run, independent of its pairs."""
     async with database.write() as db:
-        row = await runs.lock(db, project_id, run_id)
+        row = await run_rows.lock(db, project_id, run_id)
         row.status, row.error_message, row.completed_at = status, error_message, clock.now()
 
 
-def monitor_settings(**overrides: Any) -> monitors.Settings:
+def monitor_settings(**overrides: Any) -> monitor_rows.MonitorSettings:
     fields: dict[str, Any] = {
         "name": "nightly",
         "metric_names": ["task_completion"],
@@ -112,13 +119,13 @@ def monitor_settings(**overrides: Any) -> monitors.Settings:
         "cadence": "daily",
         "only_if_changed": True,
     }
-    return monitors.Settings(**(fields | overrides))
+    return monitor_rows.MonitorSettings(**(fields | overrides))
 
 
 async def make_monitor(database: Database, project_id: ProjectId, **overrides: Any) -> EvalMonitor:
-    """Its row alone: no schedule knows of it."""
+    """The row of a monitor, without a schedule."""
     async with database.write() as db:
-        return await monitors.create(
+        return await monitor_rows.create(
             db,
             project_id,
             MonitorId(uuid4()),

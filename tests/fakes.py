@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from evals.judge import A, Judgement, Question, Usage
-from evals.memory import StoredJudgement
-from evals.words import words
+from bench.memory import MemoryStore
+from evals.judges.protocol import A, Judgement, Question, Usage
+from evals.transcript.phrases import words
 
 Answer = BaseModel | BaseException | Callable[[Question[Any]], BaseModel]
 
@@ -18,9 +18,10 @@ ONE_CALL = Usage(calls=1, prompt_tokens=100, completion_tokens=20, cost_usd=0.00
 
 
 class ScriptedJudge:
-    """Answers by stage, an exception by raising it; a stage left out by the metric's own rule.
+    """Answers by metric. Raises an answer that is an exception. Answers by the rule of a metric
+    without an answer.
 
-    `gate` closed lets questions arrive and answers none of them.
+    While `gate` is closed, questions arrive but get no answer.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class ScriptedJudge:
         *,
         model: str = "test/scripted",
         input_tokens: int = 100_000,
+        answer_tokens: int = 16_000,
         parameters: str = "",
     ) -> None:
         self.model = model
         self.input_tokens = input_tokens
+        self.answer_tokens = answer_tokens
         self.parameters = parameters
         self.questions: list[Question[Any]] = []
         self.gate = asyncio.Event()
@@ -53,6 +56,8 @@ class ScriptedJudge:
         return Judgement(question.answer.model_validate(self._answer(question)), ONE_CALL)
 
     def _answer(self, question: Question[A]) -> dict[str, Any]:
+        if question.stage not in self._answers and question.shared_by > 1:
+            return self._several(question)
         answer = self._answers.get(question.stage)
         if isinstance(answer, BaseException):
             raise answer
@@ -61,9 +66,18 @@ class ScriptedJudge:
             return question.rule().model_dump()
         return (answer if isinstance(answer, BaseModel) else answer(question)).model_dump()
 
+    def _several(self, question: Question[A]) -> dict[str, Any]:
+        """The rules' answers to all parts, replaced by those of the script."""
+        assert question.rule is not None
+        parts = question.rule().model_dump()
+        for name, answer in self._answers.items():
+            if name in parts and isinstance(answer, BaseModel):
+                parts[name] = answer.model_dump()
+        return parts
+
 
 class FakeEmbedder:
-    """Texts that share words get similar vectors; the same text always gets the same."""
+    """Texts that share words get similar vectors. The same text always gets the same vector."""
 
     model = "test/words"
 
@@ -83,14 +97,4 @@ class FakeEmbedder:
         return [part / length for part in vector]
 
 
-class Shelf:
-    """A judgement store in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, StoredJudgement] = {}
-
-    async def get(self, key: str) -> StoredJudgement | None:
-        return self.kept.get(key)
-
-    async def put(self, key: str, judgement: StoredJudgement) -> None:
-        self.kept[key] = judgement
+Shelf = MemoryStore

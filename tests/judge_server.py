@@ -1,11 +1,10 @@
-"""A judge on loopback that says what a test tells it to, in three providers' own protocols.
+"""A scripted judge on loopback, in the protocols of three providers.
 
-    async with JudgeServer([rate_limited(2), says({"score": 7}), hangs()]) as server:
+async with JudgeServer([rate_limited(2), says({"score": 7}), hangs()]) as server:
         ...  # a model at server.openai, server.anthropic or server.gemini
 
-One step is used up a call. When a list has run out, and when there is none, a call
-is answered with a valid instance of whatever schema it asked for. A callable
-script gets each request and returns its step, or None for such an answer.
+Each call uses one step. After the last step, and without steps, a call gets a valid instance of its
+schema. A callable script gets each request and returns its step, or None for a valid instance.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ Finish = Literal["stop", "length", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """An answer of the model. `silent`: an answer without any content at all."""
+    """An answer of the model. `silent`: an answer without content."""
 
     text: str | None = None
     finish: Finish = "stop"
@@ -71,7 +70,7 @@ class Request:
 
     @property
     def text(self) -> str:
-        """Everything the model was told."""
+        """The whole prompt."""
         if self.protocol == "gemini":
             parts = [p for c in self.body.get("contents", []) for p in c["parts"]]
             return "\n".join(str(part.get("text", "")) for part in parts)
@@ -82,7 +81,7 @@ Script = Sequence[Step] | Callable[[Request], Step | None]
 
 
 def says(answer: object) -> Says:
-    """An answer in JSON, or in the very words given."""
+    """An answer in JSON, or the given text."""
     return Says(answer if isinstance(answer, str) else orjson.dumps(answer).decode())
 
 
@@ -92,7 +91,7 @@ def rate_limited(retry_after: float | None = None) -> Sends:
 
 
 def fails(status: int, message: str, code: str | None = None, **headers: str) -> Sends:
-    """An error as OpenAI words it."""
+    """An error in OpenAI's form."""
     error = {"message": message, "type": "error", "param": None, "code": code}
     return Sends(status, orjson.dumps({"error": error}).decode(), headers)
 
@@ -140,7 +139,7 @@ class JudgeServer:
         await self.stop()
 
     async def stop(self) -> None:
-        """Refuse connections from now on. Entering again serves on the same port."""
+        """Refuses connections from now on. Entering the context again serves on the same port."""
         if self._server is not None:
             self._server.close()
         for client in self._clients:
@@ -196,7 +195,7 @@ async def _received(reader: asyncio.StreamReader) -> Request | None:
 
 
 def spoken(step: Says, request: Request) -> str:
-    """What the model says, as the protocol of the request words it."""
+    """The answer in the protocol of the request."""
     text = step.text
     if text is None and not step.silent and not step.refusal and request.protocol != "embeddings":
         text = answer_for(_as_openai(request))
@@ -211,7 +210,7 @@ def spoken(step: Says, request: Request) -> str:
 
 
 def _as_openai(request: Request) -> dict[str, Any]:
-    """The shape that was asked for, whatever protocol asked."""
+    """The requested schema, in any protocol."""
     messages = [{"role": "user", "content": request.text}]
     body = request.body
     config = body.get("generationConfig", {})

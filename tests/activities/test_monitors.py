@@ -1,42 +1,52 @@
-"""Whether a monitor that is due opens a run: once for each moment, and only for something new."""
+"""Whether a due monitor opens a run: once per due time, and only if something new arrived."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from activities.inputs import DueMonitor, Opening
+import pytest
+
 from activities.monitors import Monitors
+from activities.payloads import DueMonitor, DueRun
 from core import clock
-from core.database import Database
+from core.db.database import Database
+from core.db.paging import Page
+from core.db.tables import EvalMonitor, EvalRun
 from core.ids import MonitorStatus, ProjectId, RunStatus
-from core.paging import Page
-from core.queries import monitors, runs, workers
-from core.tables import EvalMonitor, EvalRun
-from tests.factories import end_run, make_monitor, store_traces
+from core.queries import monitor_rows, run_rows, run_upkeep, workers
+from core.run_spec import OpenRunLimits, RunQuota
+from tests.factories import end_run, make_monitor, new_run, store_traces
 
 DUE = datetime(2026, 9, 1, 6, tzinfo=UTC)
 
+ROOM = OpenRunLimits(per_project=9, in_all=9)
+QUOTA = RunQuota(unfinished_runs=100, pairs_per_day=1000)
 
-async def ask(database: Database, monitor: EvalMonitor, at: datetime = DUE) -> Opening:
-    activity = Monitors(database, default_model="offline/rules")
+
+async def ask(
+    database: Database, monitor: EvalMonitor, at: datetime = DUE, quota: RunQuota = QUOTA
+) -> DueRun:
+    activity = Monitors(database, default_model="offline/rules", open_runs=ROOM, quota=quota)
     return await activity.open_due_run(DueMonitor(monitor.project_id, monitor.id, at))
 
 
 async def runs_of(database: Database, monitor: EvalMonitor) -> list[EvalRun]:
     async with database.read() as db:
-        found, _ = await monitors.page_of_runs(
+        found, _ = await monitor_rows.page_of_runs(
             db, ProjectId(monitor.project_id), monitor.id, Page()
         )
     return found
 
 
-async def end(database: Database, opening: Opening) -> None:
+async def end(database: Database, opening: DueRun) -> None:
     assert opening.run is not None
     run = opening.run
     await end_run(database, ProjectId(run.project_id), run.run_id, RunStatus.COMPLETED)
 
 
-def opened(opening: Opening) -> UUID:
+def opened(opening: DueRun) -> UUID:
     assert opening.run is not None, opening.note
     return opening.run.run_id
 
@@ -55,7 +65,7 @@ async def test_a_due_monitor_opens_a_run_of_what_it_says(
     assert (row.filters, row.sampling_rate) == ({"tags": ["a"]}, 0.5)
     assert (row.model, row.status) == ("openai/gpt-5", RunStatus.PENDING)
     async with database.read() as db:
-        now = await monitors.get(db, project_id, monitor.id)
+        now = await monitor_rows.get(db, project_id, monitor.id)
     assert (now.last_run_id, now.last_run_at) == (row.id, row.created_at)
     assert now.revision == monitor.revision
 
@@ -95,11 +105,11 @@ async def test_nothing_new_by_arrival_time_opens_no_run(
     await store_traces(database, project_id, 1, tags=["a"])
     monitor = await make_monitor(database, project_id, filters={"tags": ["a"]})
     await end(database, await ask(database, monitor))
-    # It matches not, and what matches arrived before: both are nothing new.
+    # One trace does not match, and the other arrived before, so neither counts as new.
     await store_traces(database, project_id, 1, tags=["b"])
     second = await ask(database, monitor, DUE + timedelta(days=1))
     assert (second.run, "has arrived" in second.note) == (None, True)
-    # Its own clock says that it started long ago; it arrives now.
+    # The trace started long ago by its own clock, but it arrives now.
     await store_traces(database, project_id, 1, tags=["a"])
     third = await ask(database, monitor, DUE + timedelta(days=2))
     assert opened(third)
@@ -152,7 +162,7 @@ async def test_a_run_still_going_keeps_the_next_from_opening(
     monitor = await make_monitor(database, project_id, only_if_changed=False)
     first = await ask(database, monitor)
     second = await ask(database, monitor, DUE + timedelta(days=1))
-    assert (second.run, "still going" in second.note) == (None, True)
+    assert (second.run, "still open" in second.note) == (None, True)
     await end(database, first)
     assert opened(await ask(database, monitor, DUE + timedelta(days=2)))
 
@@ -163,10 +173,62 @@ async def test_a_stale_schedule_of_a_paused_or_deleted_monitor_is_harmless(
     await store_traces(database, project_id, 1)
     monitor = await make_monitor(database, project_id)
     async with database.write() as db:
-        await monitors.set_status(db, project_id, monitor.id, MonitorStatus.PAUSED)
+        await monitor_rows.set_status(db, project_id, monitor.id, MonitorStatus.PAUSED)
     assert (await ask(database, monitor)).note == "The monitor is paused."
     async with database.write() as db:
-        await monitors.remove(db, project_id, monitor.id)
+        await monitor_rows.remove(db, project_id, monitor.id)
     assert (await ask(database, monitor)).note == "The monitor was deleted."
     async with database.read() as db:
-        assert await runs.unfinished(db, older_than_seconds=-60, limit=1) == []
+        assert await run_upkeep.unfinished(db, older_than_seconds=-60, limit=1) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"filters": {"no_such_filter": 1}}, "no_such_filter"),
+        ({"metric_names": ["no_such_metric"]}, "no_such_metric"),
+    ],
+)
+async def test_a_monitor_that_cannot_run_says_why_and_is_paused(
+    database: Database, project_id: ProjectId, settings: dict[str, Any], says: str
+) -> None:
+    await store_traces(database, project_id, 1)
+    monitor = await make_monitor(database, project_id, **settings)
+    for _ in range(monitor_rows.MAX_FAILURES):
+        due = await ask(database, monitor)
+        assert due.run is None
+        assert says in due.note
+    async with database.read() as db:
+        row = await monitor_rows.get(db, project_id, monitor.id)
+    assert says in (row.last_error or "")
+    assert (row.status, row.revision) == (MonitorStatus.PAUSED, monitor.revision + 1)
+
+
+@pytest.mark.parametrize(
+    ("quota", "named"),
+    [
+        (replace(QUOTA, unfinished_runs=1), "ASSAY_MAX_UNFINISHED_RUNS"),
+        (replace(QUOTA, pairs_per_day=1), "ASSAY_MAX_PAIRS_PER_DAY"),
+    ],
+)
+async def test_a_monitor_whose_project_has_used_up_a_quota_says_so_and_goes_on(
+    database: Database, project_id: ProjectId, quota: RunQuota, named: str
+) -> None:
+    await store_traces(database, project_id, 1)
+    monitor = await make_monitor(database, project_id)
+    async with database.write() as db:
+        other = await run_rows.create(db, new_run(project_id))
+        other.total_targets, other.admitted_at = 1, other.created_at
+    for n in range(monitor_rows.MAX_FAILURES + 1):
+        refused = await ask(database, monitor, DUE + timedelta(hours=n), quota)
+        assert refused.run is None
+        assert named in refused.note
+    async with database.read() as db:
+        row = await monitor_rows.get(db, project_id, monitor.id)
+    assert row.status is MonitorStatus.ACTIVE
+    assert named in (row.last_error or "")
+    opening = await ask(database, monitor, DUE + timedelta(days=1))
+    # A repetition finds its run, although the run itself uses up the quota.
+    assert opened(await ask(database, monitor, DUE + timedelta(days=1), quota)) == opened(opening)
+    async with database.read() as db:
+        assert (await monitor_rows.get(db, project_id, monitor.id)).last_error is None

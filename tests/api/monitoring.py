@@ -1,11 +1,11 @@
-"""Making and reading monitors over HTTP."""
+"""Creates and reads monitors over HTTP."""
 
 from datetime import datetime
 from typing import Any
 
 import httpx
 
-from api.models.monitors import Monitor
+from api.schemas.monitors import Monitor
 from tests.api.conftest import Service
 
 MONITORS = "/evaluations/monitors"

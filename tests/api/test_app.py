@@ -1,8 +1,8 @@
-"""What a process does at its start, and at its edges."""
+"""Start and shutdown of an API process."""
 
 import asyncio
 import logging
-import runpy
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +13,12 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from starlette.types import Message
 
-from api import logs, middleware
 from api.app import create_app
+from api.http import request_body
 from api.routes import runs
 from core.errors import Misconfigured
 from core.settings import Settings
+from core.telemetry import log_ids, log_lines
 from tests.api.conftest import Service
 
 
@@ -85,10 +86,9 @@ def test_log_lines_carry_the_request_id(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
-    logs.configure("INFO")
-    token = logs.request_id.set("mine")
-    logging.getLogger("api.somewhere").info("hello")
-    logs.request_id.reset(token)
+    log_lines.configure("INFO", force=False)
+    with log_ids.scope(request_id="mine"):
+        logging.getLogger("api.somewhere").info("hello")
     assert "INFO api.somewhere [mine] hello" in capsys.readouterr().err
 
 
@@ -116,7 +116,7 @@ async def test_an_error_of_ours_in_the_store_is_no_outage(
     async def broken(*_: object) -> None:
         raise IntegrityError("INSERT", {}, Exception("my secret"))
 
-    monkeypatch.setattr("core.queries.keys.find_usable", broken)
+    monkeypatch.setattr("core.queries.api_keys.find_usable", broken)
     answer = await sqlite_service.client.get("/traces")
     assert answer.status_code == 500
     assert "my secret" not in answer.text
@@ -125,7 +125,7 @@ async def test_an_error_of_ours_in_the_store_is_no_outage(
 async def test_a_refused_body_that_stalls_is_answered_all_the_same(
     shared_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(middleware, "_DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(request_body, "_DRAIN_SECONDS", 0.05)
 
     async def stalling() -> AsyncIterator[bytes]:
         yield b"x" * (11 * 1024 * 1024)
@@ -145,12 +145,12 @@ async def test_who_asks_before_sending_is_refused_at_once(shared_service: Servic
     assert answer.status_code == 413
 
 
-def test_the_description_is_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delitem(sys.modules, "api.openapi", raising=False)
-    runpy.run_module("api.openapi", run_name="__main__")
-    assert '"title": "Assay"' in capsys.readouterr().out
+@pytest.mark.slow
+def test_the_description_is_printed() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "api.openapi"], capture_output=True, text=True, check=True
+    )
+    assert '"title": "Assay"' in printed.stdout
 
 
 async def test_only_one_project_is_made_by_many_first_requests(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""The mock judge of the benchmarks keeps to what benchmarks rely on."""
+"""Properties of the mock judge that the benchmarks rely on."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from bench.mock_answers import answer_for
 from core.errors import JudgeBusy, JudgeFailed, JudgeUnusable
-from evals.judge import Question
-from evals.judges import JudgeConfig, configured_judges
+from evals.judges.protocol import Question
+from evals.judges.registry import JudgeConfig, configured_judges
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,7 +97,7 @@ async def test_each_trouble_is_what_a_client_takes_it_for(address: str) -> None:
         for _ in range(2):
             await judge.ask(question("a"))
         stats = (await client.get("/stats")).json()
-    # The malformed answer was asked to be mended twice.
+    # The malformed answer was repaired twice.
     assert stats["statuses"] == {"200": 5, "401": 1, "404": 1, "429": 1, "HANG": 1, "RESET": 1}
     assert (stats["answered"], stats["answered_again"], stats["in_flight"]) == (1, 1, 0)
     await judges.close()
@@ -107,7 +107,7 @@ def test_every_number_asked_about_gets_its_item() -> None:
     schema = {
         "type": "object",
         "properties": {
-            "verdicts": {
+            "calls": {
                 "type": "array",
                 "items": {
                     "type": "object",
@@ -119,5 +119,23 @@ def test_every_number_asked_about_gets_its_item() -> None:
     form = {"type": "json_schema", "json_schema": {"schema": schema}}
     text = "Judge these calls.\n3. [7] find_order\n4. [9] cancel_order"
     asked = {"messages": [{"role": "user", "content": text}], "response_format": form}
-    verdicts = json.loads(answer_for(asked))["verdicts"]
+    verdicts = json.loads(answer_for(asked))["calls"]
     assert [verdict["call"] for verdict in verdicts] == [3, 4]
+
+
+async def test_faults_may_be_for_one_model_alone(address: str) -> None:
+    async with httpx.AsyncClient(base_url=address) as client:
+        await client.post("/control", json={"rate_500": 1.0, "only_model": "sick"})
+        for model, status in (("sick", 500), ("well", 200)):
+            body = {"model": model, "messages": [{"role": "user", "content": "a"}]}
+            answer = await client.post("/v1/chat/completions", json=body)
+            assert answer.status_code == status
+
+
+def test_every_call_that_a_prompt_lists_is_answered() -> None:
+    listed = "| 1. [2] find_order\n| 2. [4] change_address"
+    item = {"type": "object", "properties": {"call": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"calls": {"type": "array", "items": item}}}
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    asked = {"messages": [{"role": "user", "content": listed}], "response_format": form}
+    assert json.loads(answer_for(asked)) == {"calls": [{"call": 1}, {"call": 2}]}

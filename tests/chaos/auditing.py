@@ -1,13 +1,13 @@
-"""What must be true of a run once it has ended, whatever happened meanwhile."""
+"""Conditions that every ended run must fulfill."""
 
 from collections import Counter
 
 from tests.chaos import store
-from tests.chaos.stack import CALLS_A_TRACE, METRICS, Json, Stack, Targets
+from tests.chaos.stack import CALLS_PER_TRACE, METRICS, Json, Stack, Targets
 
 
 async def audit(stack: Stack, run: Json, targets: Targets) -> Json:
-    """Of a run that COMPLETED: each pair has one score, and nothing was paid for twice."""
+    """Audits a COMPLETED run: each pair has one score, and nothing was paid for twice."""
     ended = await stack.ended(run)
     assert ended["status"] == "COMPLETED", ended
     by_status = await _agrees_with_its_rows(stack, ended)
@@ -15,24 +15,26 @@ async def audit(stack: Stack, run: Json, targets: Targets) -> Json:
     assert pairs == {(target, metric): 1 for target in targets.ids for metric in METRICS}
     assert by_status.total() == len(targets.ids) * len(METRICS)
     assert ended["evaluated_count"] == ended["total_traces"] == len(targets.ids)
-    await audit_payments(stack, questions=CALLS_A_TRACE * len(targets.ids))
+    await audit_payments(stack, questions=CALLS_PER_TRACE * len(targets.ids))
     return ended
 
 
 async def audit_stopped(stack: Stack, run: Json, targets: Targets) -> Json:
-    """Of a run that FAILED: what it had judged was kept, once each."""
+    """Audits a FAILED run: each judged pair has exactly one score."""
     ended = await stack.ended(run)
     assert ended["status"] == "FAILED", ended
     await _agrees_with_its_rows(stack, ended)
     pairs = await _pairs(stack, ended)
     assert set(pairs) <= {(target, metric) for target in targets.ids for metric in METRICS}
     assert set(pairs.values()) <= {1}
-    await audit_payments(stack, questions=CALLS_A_TRACE * len(targets.ids))
+    await audit_payments(stack, questions=CALLS_PER_TRACE * len(targets.ids))
     return ended
 
 
 async def audit_payments(stack: Stack, *, questions: int) -> None:
-    """No more good answers than questions, but for what was open when a worker was killed."""
+    """Checks that there are no more good answers than questions, except for calls that were open
+    when a worker was killed.
+    """
     stats = await stack.stats()
     assert stats["answered"] + stats["answered_again"] <= questions + stack.lost, (
         stats,
@@ -42,7 +44,7 @@ async def audit_payments(stack: Stack, *, questions: int) -> None:
 
 
 async def _agrees_with_its_rows(stack: Stack, ended: Json) -> Counter[str]:
-    """The API says what the row says, and the row what the rows of its pairs say."""
+    """Checks that the API agrees with the row, and the row with the rows of its pairs."""
     row = await store.run_row(stack.database, ended["id"])
     assert row is not None
     found = await store.scores(stack.database, ended["id"])

@@ -1,7 +1,7 @@
-"""Runs a program of ours whose clock an outsider may set: `clock_set_back.py FILE PROGRAM …`.
+"""Runs a program whose clock a test can set: `clock_set_back.py FILE PROGRAM …`.
 
-Its wall clock is off by the seconds that FILE holds, as if somebody had set the
-machine's. Everything of ours reads the time from `core.clock`; Temporal has its own.
+The program's wall clock is shifted by the seconds in FILE. All of Assay reads the time from
+`core.clock`; Temporal has its own clock.
 """
 
 import runpy

@@ -9,7 +9,7 @@ from tests.chaos.stack import Stack, running
 
 
 class Shared:
-    """One stack for all faults, made anew after one that it did not survive."""
+    """One stack for all faults, replaced after a fault that it did not survive."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders = folders
@@ -17,7 +17,7 @@ class Shared:
         self._stack: Stack | None = None
 
     async def whole(self) -> Stack:
-        """With one worker, a calm judge and nothing to do."""
+        """The stack with one worker, a calm judge and no open run."""
         if self._stack is not None and await store.open_runs(self._stack.database):
             await self.close()
         if self._stack is None:

@@ -1,4 +1,4 @@
-"""How long a fault lasts: seconds in every run of the tests, as long as it may in `make chaos`."""
+"""Durations of faults: seconds in normal test runs, the full length in `make chaos`."""
 
 import pytest
 from _pytest.mark import ParameterSet

@@ -1,4 +1,4 @@
-"""The embedded stack, each of its processes apart, so that any of them can be hit."""
+"""The embedded stack with separate processes, so that a test can hit any of them."""
 
 import asyncio
 import os
@@ -13,20 +13,21 @@ from uuid import uuid4
 
 import httpx
 
-from bench.stack import free_port, mock_judge
-from core.database import Database
-from core.embedded import leash
+from bench.stack import mock_judge
+from core.db.database import Database
+from core.embedded import parent_death
 from core.embedded.home import Home
-from core.embedded.stack import Plan, api_role, temporal_role, worker_role
+from core.embedded.stack import StackPlan, api_role, temporal_role, worker_role
 from core.settings import Settings
 from tests.chaos import store
 from tests.factories import trace_body
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "key-of-the-faulty-machine"
 METRICS = ("step_efficiency", "task_completion", "tool_correctness")
-CALLS_A_TRACE = 5
-"""Three metrics, one task stage between them."""
+CALLS_PER_TRACE = len(METRICS)
+"""Each metric is asked alone, so that many calls are open when something breaks."""
 RUNS = "/evaluations/trace-runs"
 
 Json = dict[str, Any]
@@ -34,21 +35,23 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Traces nobody else has, so that no earlier judgement answers for them."""
+    """New traces, so that no earlier judgement applies."""
 
     tag: str
     ids: list[str]
 
     @property
     def body(self) -> Json:
-        return {"metrics": list(METRICS), "filters": {"tags": [self.tag]}}
+        return {"metrics": list(METRICS), "filters": {"tags": [self.tag]}, "bundle": False}
 
 
 @dataclass
 class Stack:
-    """`lost`: what the judge may be asked again, since it was open when a worker was killed."""
+    """`lost`: questions that may be asked again, because they were open when a worker was
+    killed.
+    """
 
-    plan: Plan
+    plan: StackPlan
     environment: dict[str, str]
     api: httpx.AsyncClient
     judge: httpx.AsyncClient
@@ -58,11 +61,11 @@ class Stack:
     remembered: int = 0
 
     async def start(self, name: str, command: Sequence[str] = ()) -> None:
-        """`temporal`, `api`, `worker-1`, … A worker may be another command than ours."""
+        """Starts `temporal`, `api`, `worker-1`, … A worker may use another command."""
         log = self.plan.home.open_log(name)
         try:
             self.processes[name] = await asyncio.create_subprocess_exec(
-                *(sys.executable, leash.__file__, str(os.getpid())),
+                *(sys.executable, parent_death.__file__, str(os.getpid())),
                 *(command or self._command(name)),
                 cwd=ROOT,
                 env=self.environment,
@@ -73,21 +76,25 @@ class Stack:
             os.close(log)
 
     async def kill(self, name: str) -> None:
-        """SIGKILL. What a worker had open then is added to `lost`."""
-        # Held still first, which ends it there and then but lets us look at what was open.
+        """Sends SIGKILL. Adds the open questions of a worker to `lost`."""
+        # Stopped first, so that its open questions can be counted exactly.
         await self.freeze(name)
         process = self.processes.pop(name)
         process.send_signal(signal.SIGKILL)
         await process.wait()
 
     async def freeze(self, name: str) -> None:
-        """It stands still and answers nobody. What a worker had open is added to `lost`."""
+        """Sends SIGSTOP. Adds the open questions of a worker to `lost`."""
         self.processes[name].send_signal(signal.SIGSTOP)
         if name.startswith("worker"):
             self.lost += await self._open_questions()
 
     async def thaw(self, name: str) -> None:
-        """A worker does not know yet that others have its pairs: it may ask what they ask."""
+        """Sends SIGCONT.
+
+        The worker does not know that other workers have its pairs, so it may repeat their
+        questions.
+        """
         if name.startswith("worker"):
             self.lost += await self._open_questions()
         self.processes[name].send_signal(signal.SIGCONT)
@@ -98,7 +105,7 @@ class Stack:
         return await process.wait()
 
     async def whole(self, *, workers: int = 1) -> None:
-        """Starts what is missing, and returns when all of it serves."""
+        """Starts missing processes, and returns when all of them serve."""
         wanted = ["temporal", "api", *(f"worker-{n}" for n in range(1, workers + 1))]
         missing = [name for name in wanted if name not in self.processes]
         for name in missing:
@@ -115,7 +122,7 @@ class Stack:
             return False
 
     async def serves(self, name: str) -> None:
-        """Waits until the worker, started last under this name, serves."""
+        """Waits until the last worker with this name serves."""
         process = self.processes[name]
 
         async def serving() -> bool:
@@ -125,7 +132,7 @@ class Stack:
         await until(serving)
 
     async def calm(self) -> None:
-        """The judge answers well and at once, and counts from nought."""
+        """Resets the judge to good and immediate answers, and its counts to zero."""
         await self.control(**CALM, reset=True)
         self.lost = 0
         self.remembered = await store.judgements(self.database)
@@ -138,12 +145,16 @@ class Stack:
         return found
 
     async def asked(self, calls: int) -> None:
-        """Waits until the judge was asked so often."""
+        """Waits until the judge got this many calls."""
 
         async def often() -> bool:
             return bool((await self.stats())["calls"] >= calls)
 
         await until(often)
+
+    async def asked_again(self, calls: int) -> None:
+        """Waits until the judge got this many more calls."""
+        await self.asked((await self.stats())["calls"] + calls)
 
     async def store_traces(self, count: int) -> Targets:
         tag = uuid4().hex
@@ -187,8 +198,8 @@ class Stack:
         await self.database.close()
 
     async def _open_questions(self) -> int:
-        """At the judge now, or answered and not kept yet."""
-        await asyncio.sleep(0.05)  # What it has sent arrives.
+        """Questions that are open at the judge, or answered but not stored yet."""
+        await asyncio.sleep(0.05)  # Waits until requests in transit have arrived.
         stats = await self.stats()
         kept = await store.judgements(self.database) - self.remembered
         return int(stats["in_flight"]) + max(0, int(stats["answered"]) - kept)
@@ -220,7 +231,7 @@ async def until(true: Callable[[], Awaitable[bool]], *, seconds: float = 120) ->
 
 @asynccontextmanager
 async def running(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
-    """Nothing is started yet but the judge. `settings` are variables of the environment."""
+    """A stack in which only the judge runs. `settings` are environment variables."""
     async with mock_judge() as judge_url:
         chosen = {
             "ASSAY_HOME": str(folder),
@@ -250,7 +261,7 @@ async def running(folder: Path, settings: Mapping[str, str] | None = None) -> As
             httpx.AsyncClient(base_url=judge_url) as judge,
         ):
             stack = Stack(
-                plan=Plan(plan_settings, home, workers=1, api_port=port, api_key=API_KEY),
+                plan=StackPlan(plan_settings, home, workers=1, api_port=port, api_key=API_KEY),
                 environment={n: os.environ[n] for n in ("PATH", "HOME") if n in os.environ}
                 | chosen,
                 api=api,

@@ -1,26 +1,28 @@
-"""What the store has, read past the API."""
+"""Reads the database directly."""
 
 from collections import Counter
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
-from core.database import Database
-from core.ids import ProjectId, RunId, RunStatus
-from core.queries import runs
-from core.queries.runs import NewRun
-from core.tables import EvalRun, EvalRunTarget, Judgement, Score, Worker
+from core.db.database import Database
+from core.db.tables import EvalRun, EvalRunTarget, JudgementRow, Score, Worker
+from core.ids import RunStatus
+from core.queries import run_rows
+from core.queries.run_rows import NewRun
+from core.run_spec import RunSpec
 
 
 async def judgements(database: Database) -> int:
     async with database.read() as db:
-        return (await db.execute(select(func.count()).select_from(Judgement))).scalar_one()
+        return (await db.execute(select(func.count()).select_from(JudgementRow))).scalar_one()
 
 
 async def worker_seen(database: Database, pid: int) -> bool:
-    """False as well while there is no store yet."""
+    """False also if the database does not exist yet."""
     seen = select(func.count()).where(col(Worker.id).startswith(f"{pid}@"))
     try:
         async with database.read() as db:
@@ -38,7 +40,7 @@ async def run_row(database: Database, run_id: str) -> EvalRun | None:
 
 async def run_ids(database: Database) -> set[str]:
     async with database.read() as db:
-        return {str(id) for id in (await db.execute(select(col(EvalRun.id)))).scalars()}
+        return {str(run_id) for run_id in (await db.execute(select(col(EvalRun.id)))).scalars()}
 
 
 async def open_runs(database: Database) -> int:
@@ -56,7 +58,7 @@ async def target_count(database: Database, run_id: str) -> int:
 
 
 async def scores(database: Database, run_id: str) -> Counter[tuple[str, str, str]]:
-    """How many rows there are of each target, metric and status."""
+    """The number of rows per target, metric and status."""
     rows = select(col(Score.target_id), col(Score.name), col(Score.status)).where(
         col(Score.eval_run_id) == UUID(run_id)
     )
@@ -65,24 +67,19 @@ async def scores(database: Database, run_id: str) -> Counter[tuple[str, str, str
 
 
 async def scores_of_targets(database: Database, targets: list[str]) -> Counter[tuple[str, str]]:
-    """Whether or not they belong to a run."""
+    """Scores of these targets, with or without a run."""
     rows = select(col(Score.target_id), col(Score.name)).where(col(Score.target_id).in_(targets))
     async with database.read() as db:
         return Counter((target, name) for target, name in await db.execute(rows))
 
 
 async def leave_unstarted(database: Database, run_id: str) -> str:
-    """A run like that one, as the API leaves it that dies between its commit and Temporal."""
+    """Copies the run as the API leaves it if it dies between its commit and the call of
+    Temporal.
+    """
     like = await run_row(database, run_id)
     assert like is not None
-    new = NewRun(
-        id=RunId(uuid4()),
-        project_id=ProjectId(like.project_id),
-        target_type=like.target_type,
-        metric_names=like.metric_names,
-        model=like.model,
-        filters=like.filters,
-    )
+    new = NewRun(spec=replace(RunSpec.of(like), run_id=uuid4()), filters=like.filters)
     async with database.write() as db:
-        await runs.create(db, new)
-    return str(new.id)
+        await run_rows.create(db, new)
+    return str(new.spec.run_id)

@@ -1,4 +1,7 @@
-"""The API dies while it answers: what it acknowledged is there, the rest is whole or not there."""
+"""The API dies while it answers.
+
+Acknowledged runs exist; other runs exist completely or not at all.
+"""
 
 import asyncio
 import random
@@ -34,9 +37,9 @@ async def test_every_acknowledged_run_ends_and_no_other_is_half_there(stack: Sta
     assert len(sent) > len(acknowledged)
     made = await store.run_ids(stack.database) - before
     assert set(acknowledged.values()) <= made
-    for id in made:
-        await ended_well(stack, id)
-    # Sent again, each makes one run if it made none: never two.
+    for run_id in made:
+        await ended_well(stack, run_id)
+    # A repetition creates a run only if the first request created none.
     for key in sent:
         run = await stack.post_run(targets, **{"Idempotency-Key": key})
         assert acknowledged.get(key, run["id"]) == run["id"]
@@ -70,7 +73,7 @@ async def ended_well(stack: Stack, run_id: str) -> Json:
 async def test_a_run_whose_workflow_never_started_is_started_within_a_minute(
     stack: Stack,
 ) -> None:
-    """As the API leaves it that dies between its commit and its call of Temporal."""
+    """The state after the API died between its commit and the call of Temporal."""
     targets = await stack.store_traces(1)
     known = await stack.post_run(targets)
     await stack.ended(known)

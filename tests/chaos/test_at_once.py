@@ -1,10 +1,10 @@
-"""The same request from several clients in the same moment."""
+"""The same request from several clients at the same moment."""
 
 import asyncio
 
 from tests.chaos import store
 from tests.chaos.auditing import audit, audit_payments
-from tests.chaos.stack import CALLS_A_TRACE, METRICS, RUNS, Json, Stack, Targets
+from tests.chaos.stack import CALLS_PER_TRACE, METRICS, RUNS, Json, Stack, Targets
 
 CLIENTS = 8
 
@@ -12,7 +12,7 @@ CLIENTS = 8
 async def at_once(stack: Stack, path: str, body: Json | None, **headers: str) -> list[Json]:
     async def send() -> Json:
         answer = await stack.api.post(path, json=body, headers=headers)
-        while answer.status_code == 503:  # By its promise nothing was written.
+        while answer.status_code == 503:  # A 503 promises that nothing was written.
             await asyncio.sleep(1)
             answer = await stack.api.post(path, json=body, headers=headers)
         assert answer.status_code == 202, answer.text
@@ -33,14 +33,14 @@ async def test_one_idempotency_key_makes_one_run(stack: Stack) -> None:
 
 
 async def test_a_run_retried_many_times_at_once_pays_once(stack: Stack) -> None:
-    """Each retry is a run of its own and ends; what one of them asks, the others share."""
+    """Each retry is a separate run and ends; the retries share their questions."""
     targets, run = await failed(stack)
     await stack.calm()
     retried = await at_once(stack, f"{RUNS}/{run['id']}/retry", None)
     assert len({answer["id"] for answer in retried}) == CLIENTS
     for answer in retried:
         await audit(stack, answer, targets)
-    await audit_payments(stack, questions=CALLS_A_TRACE * len(targets.ids))
+    await audit_payments(stack, questions=CALLS_PER_TRACE * len(targets.ids))
 
 
 async def test_a_run_retried_at_once_under_one_key_makes_one_run(stack: Stack) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evals.judges.circuit_breaker import MAX_FAILURES
 from tests.chaos import store
 from tests.chaos.auditing import audit
 from tests.chaos.stack import ROOT, Stack, running
@@ -17,7 +18,7 @@ PROGRAM = ROOT / "tests" / "chaos" / "clock_set_back.py"
 
 @pytest.fixture
 async def offset(tmp_path: Path) -> Path:
-    """A file with the seconds that the clock of every process of ours is off."""
+    """A file with the seconds by which the clocks of all Assay processes are shifted."""
     path = tmp_path / "offset"
     path.write_text("0")
     return path
@@ -43,11 +44,12 @@ async def test_a_run_ends_with_one_score_a_pair(stack: Stack, offset: Path) -> N
     targets = await stack.store_traces(100)
     run = await stack.post_run(targets)
     await stack.asked(80)
-    # A moment without an answer too: the clock of an outage starts before and ends after.
+    # The judge also gives no answers for a moment, so that an outage begins before the change and
+    # ends after it. Once the worker has noticed the outage, it sends only single probes.
     await stack.control(outage=True)
-    await stack.asked(150)
+    await stack.asked_again(MAX_FAILURES)
     offset.write_text("-3600")
-    await stack.asked(200)
+    await stack.asked_again(2)
     await stack.control(outage=False)
     ended = await audit(stack, run, targets)
     assert ended["failed_count"] == 0

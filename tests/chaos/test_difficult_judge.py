@@ -1,4 +1,6 @@
-"""A judge that limits, fails, hangs, breaks off and talks nonsense, and one that is away."""
+"""A judge that limits, fails, hangs, breaks off or gives invalid answers, and an unavailable
+one.
+"""
 
 import asyncio
 
@@ -6,7 +8,7 @@ import pytest
 
 from tests.chaos import store
 from tests.chaos.auditing import audit, audit_payments, audit_stopped
-from tests.chaos.stack import CALLS_A_TRACE, RUNS, Json, Stack, until
+from tests.chaos.stack import CALLS_PER_TRACE, RUNS, Json, Stack, until
 
 pytestmark = pytest.mark.chaos
 
@@ -25,7 +27,9 @@ async def test_no_pair_fails_for_what_another_attempt_mends(stack: Stack) -> Non
 
 
 async def test_only_pairs_whose_last_answer_was_bad_fail(stack: Stack) -> None:
-    """Half of all answers are of no use: of three tries, one question in eight gets no other."""
+    """Half of all answers are invalid, so one question in eight gets only invalid answers in three
+    tries.
+    """
     await stack.control(malformed=0.5, rate_429=0.1)
     targets = await stack.store_traces(60)
     run = await stack.post_run(targets)
@@ -91,7 +95,7 @@ async def test_what_no_pair_survives_ends_the_run_and_retry_completes_it(
     rest = await store.scores(stack.database, retried["id"])
     assert set(kept).isdisjoint(rest)
     assert kept.total() + rest.total() == 180
-    await audit_payments(stack, questions=CALLS_A_TRACE * 60)
+    await audit_payments(stack, questions=CALLS_PER_TRACE * 60)
 
 
 async def has_scores(stack: Stack, run: Json) -> bool:

@@ -1,4 +1,4 @@
-"""A disk that takes no more: the kernel refuses every write, of the store, of Temporal, of logs."""
+"""A full disk: the kernel refuses every write of the database, of Temporal and of logs."""
 
 import asyncio
 import sys
@@ -18,10 +18,10 @@ pytestmark = [
 
 
 def limit_files(stack: Stack, largest: int) -> None:
-    """The soft limit of every process: beyond it a file does not grow, nor is it written to.
+    """Sets the soft limit of file sizes of every process, beyond which a file cannot be written.
 
-    It asks for no privilege and no disk of its own. SQLite meets EFBIG where a full disk gives
-    ENOSPC, and reports both as errors of operation.
+    Needs no privilege and no separate disk. SQLite gets EFBIG instead of the ENOSPC of a full disk,
+    and reports both as operational errors.
     """
     for process in stack.processes.values():
         limits = psutil.Process(process.pid)

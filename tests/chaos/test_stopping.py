@@ -1,12 +1,12 @@
-"""Cancelling and deleting a run that is judged at full load, with a worker just killed."""
+"""Cancelling and deleting a run at full load, just after a worker was killed."""
 
 import asyncio
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from core import temporal
-from core.temporal import run_workflow_id
+from core.temporal import client as temporal_client
+from core.temporal.client import run_workflow_id
 from tests.chaos import store
 from tests.chaos.auditing import audit_stopped
 from tests.chaos.stack import METRICS, RUNS, Json, Stack, Targets, until
@@ -14,12 +14,12 @@ from tests.chaos.stack import METRICS, RUNS, Json, Stack, Targets, until
 pytestmark = pytest.mark.chaos
 
 WORKERS = [1, 2]
-"""Of which one is killed: none is left, or one."""
+"""The number of workers, one of which is killed: none or one is left."""
 
 
 async def under_load(stack: Stack, workers: int) -> tuple[Json, Targets]:
     await stack.whole(workers=workers)
-    # Bad answers are asked to be mended: those calls must stop as well.
+    # Invalid answers are repaired; these calls must stop too.
     await stack.control(latency=1, spread=0.5, malformed=0.3)
     targets = await stack.store_traces(300)
     run = await stack.post_run(targets)
@@ -33,7 +33,7 @@ async def has_scores(stack: Stack, run: Json) -> bool:
 
 
 async def nothing_is_asked(stack: Stack, workers: int) -> None:
-    """From two seconds on, though a worker comes back."""
+    """Checks that no question arrives after two seconds, although a worker returns."""
     await asyncio.sleep(2)
     asked = (await stack.stats())["calls"]
     await stack.start(f"worker-{workers}")
@@ -65,7 +65,7 @@ async def test_no_call_starts_later_than_two_seconds_after_a_delete(
     kept = await store.scores_of_targets(stack.database, targets.ids)
     await nothing_is_asked(stack, workers)
     assert (await stack.api.get(f"{RUNS}/{run['id']}")).status_code == 404
-    # Scores stay without their run, and none comes afterwards.
+    # Scores stay without their run, and no further score appears.
     assert await store.scores_of_targets(stack.database, targets.ids) == kept
     assert set(kept.values()) == {1}
     assert kept.total() < 300 * len(METRICS)
@@ -73,7 +73,7 @@ async def test_no_call_starts_later_than_two_seconds_after_a_delete(
 
 
 async def is_closed(stack: Stack, run: Json) -> bool:
-    client = await temporal.connect(
+    client = await temporal_client.connect(
         default_address=f"127.0.0.1:{stack.plan.settings.temporal_port}"
     )
     described = await client.get_workflow_handle(run_workflow_id(run["id"])).describe()

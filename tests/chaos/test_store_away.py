@@ -1,4 +1,4 @@
-"""A database that cannot be used for a while: nothing is lost, nothing asked again."""
+"""A temporarily unavailable database: nothing is lost, and no question is repeated."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ async def test_sqlite_may_be_held_by_another_writer(stack: Stack, seconds: float
 
 @pytest.fixture
 async def postgres_server() -> AsyncIterator[PostgresServer]:
-    """A server of the test's own, to be stopped."""
+    """A separate server that the test can stop."""
     folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
     server = get_server(folder)
     await run_on_server(server.get_uri(), "CREATE DATABASE chaos")

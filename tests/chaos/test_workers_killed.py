@@ -1,4 +1,4 @@
-"""Workers that die, and workers that are replaced by a newer release, in the middle of a run."""
+"""Workers that die or are replaced by a newer release in the middle of a run."""
 
 import asyncio
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core import temporal
-from core.temporal import batch_workflow_id, run_workflow_id
+from core.temporal import client as temporal_client
+from core.temporal.client import batch_workflow_id, run_workflow_id
 from tests.chaos.auditing import audit
 from tests.chaos.stack import ROOT, Stack
 
@@ -24,7 +24,7 @@ async def test_the_only_worker_may_be_killed_five_times_in_one_run(stack: Stack)
     run = await stack.post_run(targets)
     chance = random.Random()
     for _ in range(5):
-        await stack.asked((await stack.stats())["calls"] + 1)
+        await stack.asked_again(1)
         await asyncio.sleep(chance.uniform(0, 2))
         await stack.kill("worker-1")
         assert (await stack.get_run(run))["status"] == "RUNNING"
@@ -47,7 +47,7 @@ async def test_one_of_two_workers_may_be_killed(stack: Stack) -> None:
 
 @pytest.mark.chaos
 async def test_a_worker_that_everybody_took_for_dead_may_go_on(stack: Stack) -> None:
-    """What it held is with the other one by then: no pair gets a second score."""
+    """By then another worker has its pairs, and no pair gets a second score."""
     await stack.whole(workers=2)
     await stack.control(latency=LATENCY)
     targets = await stack.store_traces(100)
@@ -60,17 +60,17 @@ async def test_a_worker_that_everybody_took_for_dead_may_go_on(stack: Stack) -> 
 
 
 def next_release(folder: Path) -> list[str]:
-    """Our own code, but for workflows that do one thing more: the command that serves it."""
+    """The command of a worker whose workflows do one more step."""
     for name in ("activities", "core", "evals", "workflows"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "worker.py", folder)
     for file, before, after in (
-        ("batch.py", "    async def _judge(self, pair: Pair) -> None:\n", PAUSE_FIRST),
         (
-            "evaluation.py",
-            '        self._state.activity = "writing down how it ended"\n',
-            PAUSE_LAST,
+            "pair_judging.py",
+            "    async def _judge(self, pair: PairRef, route: JudgeRoute) -> PairEnd:\n",
+            PAUSE_FIRST,
         ),
+        ("eval_run.py", "        self._activity = run_activity.FINISHING\n", PAUSE_LAST),
     ):
         path = folder / "workflows" / file
         code = path.read_text()
@@ -79,9 +79,9 @@ def next_release(folder: Path) -> list[str]:
     return [sys.executable, str(folder / "worker.py")]
 
 
-BATCH_PATCH, RUN_PATCH = "pause-before-each-pair", "pause-before-the-end"
+PAIR_PATCH, RUN_PATCH = "pause-before-each-pair", "pause-before-the-end"
 PAUSE_FIRST = f"""\
-        if workflow.patched("{BATCH_PATCH}"):
+        if workflow.patched("{PAIR_PATCH}"):
             await workflow.sleep(0.01)
 """
 PAUSE_LAST = f"""\
@@ -90,34 +90,40 @@ PAUSE_LAST = f"""\
 """
 
 
+def test_the_workflow_code_of_the_next_release_can_be_made(tmp_path: Path) -> None:
+    assert next_release(tmp_path)
+
+
 @pytest.mark.chaos
 async def test_a_run_goes_on_under_the_workflow_code_of_the_next_release(
     stack: Stack, tmp_path: Path
 ) -> None:
     await stack.control(latency=LATENCY)
+    release = next_release(tmp_path)
     targets = await stack.store_traces(200)
     run = await stack.post_run(targets)
     await stack.asked(150)
     assert await stack.stop("worker-1") == 0
     assert (await stack.get_run(run))["status"] == "RUNNING"
     try:
-        await stack.start("worker-1", next_release(tmp_path))
+        await stack.start("worker-1", release)
         await audit(stack, run, targets)
         assert RUN_PATCH in await patches(stack, run_workflow_id(run["id"]))
-        # What began before goes on as it began.
-        assert BATCH_PATCH not in await patches(stack, batch_workflow_id(run["id"], 0))
+        # Open runs continue without the new step.
+        assert PAIR_PATCH not in await patches(stack, batch_workflow_id(run["id"], 0))
         later = await stack.store_traces(2)
         await stack.calm()
         run = await stack.post_run(later)
         await audit(stack, run, later)
-        assert BATCH_PATCH in await patches(stack, batch_workflow_id(run["id"], 0))
+        # So few pairs need no batch.
+        assert PAIR_PATCH in await patches(stack, run_workflow_id(run["id"]))
     finally:
         await stack.stop("worker-1")
 
 
 async def patches(stack: Stack, workflow_id: str) -> set[str]:
-    """The names of the patches that a workflow has taken part in."""
-    client = await temporal.connect(
+    """The names of the patches in a workflow's history."""
+    client = await temporal_client.connect(
         default_address=f"127.0.0.1:{stack.plan.settings.temporal_port}"
     )
     history = await client.get_workflow_handle(workflow_id).fetch_history()
@@ -126,5 +132,7 @@ async def patches(stack: Stack, workflow_id: str) -> set[str]:
         for event in history.events
         if event.HasField("marker_recorded_event_attributes")
     ]
-    found = [marker.details["patch-data"].payloads[0].data for marker in markers]
+    found = [
+        payload.data for marker in markers for payload in marker.details["patch-data"].payloads
+    ]
     return {json.loads(data)["id"] for data in found}

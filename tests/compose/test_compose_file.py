@@ -1,24 +1,29 @@
-"""docker-compose.yml says only what the Compose specification and this code know.
+"""docker-compose.yml uses only keys of the Compose specification and settings of this code.
 
-There is no engine here to run it: what can be known by reading is held by these tests.
+The tests read the file, because no container engine is available.
 """
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from compose_spec import PyOptions
 
-from core import temporal
 from core.settings import Settings
-from evals.provider_table import PROVIDERS
+from core.temporal import client as temporal_client
+from evals.judges.provider_table import PROVIDERS
+from tests.compose.dockerfile import command, stages
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 
 PLACEHOLDER = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
+IMAGE = re.compile(r"[\w./-]+:(?P<tag>v?\d[\w.]*)(@sha256:[0-9a-f]{64})?")
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SECRETS = {
     "POSTGRES_PASSWORD",
     "ASSAY_DATABASE_PASSWORD",
@@ -26,10 +31,16 @@ SECRETS = {
     "ASSAY_BOOTSTRAP_API_KEY",
 }
 OURS = {"migrate", "api", "worker"}
+CLOUD_CREDENTIALS = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+FIXED_HERE = {
+    *("ASSAY_HOME", "ASSAY_API_HOST", "ASSAY_API_PORT", "ASSAY_TEMPORAL_PORT"),
+    *("ASSAY_TEMPORAL_UI_PORT", "ASSAY_TASK_QUEUE"),
+}
+"""Variables that the file itself sets: addresses inside its networks, and the queue."""
 
 
 def filled_in(text: str) -> str:
-    """Every placeholder replaced as Compose does it, required ones by a stand-in."""
+    """Replaces every placeholder like Compose; required variables get a stand-in."""
 
     def value(match: re.Match[str]) -> str:
         if match["name"] is None:
@@ -74,8 +85,22 @@ def test_every_secret_must_be_given_and_says_so() -> None:
 def test_our_services_set_only_variables_the_code_reads(service: str) -> None:
     providers = {name for p in PROVIDERS for group in p.variables for name in group}
     temporal_client = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
-    known = settings_variables() | temporal_client | providers
-    assert set(environment(service)) - known == set()
+    known = settings_variables() | temporal_client | providers | CLOUD_CREDENTIALS
+    others = {name for name in environment(service) if not name.startswith("OTEL_")}
+    assert others - known == set()
+
+
+def test_tracing_is_off_unless_asked_for_and_reaches_every_process_that_traces() -> None:
+    for service in ("api", "worker"):
+        assert environment(service)["OTEL_TRACES_EXPORTER"] is None
+        assert "OTEL_EXPORTER_OTLP_ENDPOINT" in environment(service)
+
+
+def test_a_worker_exposes_its_measures_to_the_networks_of_the_file_only() -> None:
+    found = environment("worker")
+    assert found["ASSAY_TELEMETRY_HOST"] == "0.0.0.0"
+    assert int(found["ASSAY_TELEMETRY_PORT"]) > 0
+    assert "ports" not in SERVICES["worker"]
 
 
 def test_only_workers_see_provider_keys() -> None:
@@ -85,29 +110,27 @@ def test_only_workers_see_provider_keys() -> None:
         assert set(environment(service)) & providers == set(), service
 
 
-@pytest.mark.parametrize("service", sorted(OURS))
-def test_our_commands_start_what_there_is(service: str) -> None:
-    command = SERVICES[service]["command"]
-    module = command[command.index("-m") + 1] if "-m" in command else command[1].split(":")[0]
-    assert importlib.util.find_spec(module) is not None
-    if command[0] == "uvicorn":
-        factory = command[1].split(":")[1]
-        assert hasattr(importlib.import_module(module), factory)
+def test_our_services_run_what_the_image_says() -> None:
+    for service in ("api", "worker"):
+        assert SERVICES[service]["build"]["target"] == service
+        assert service in stages()
+        assert SERVICES[service].keys().isdisjoint({"command", "entrypoint", "healthcheck"})
 
 
-def test_the_workers_health_check_is_a_module_of_ours() -> None:
-    test = SERVICES["worker"]["healthcheck"]["test"]
-    assert importlib.util.find_spec(test[test.index("-m") + 1]) is not None
+def test_the_migration_is_a_module_of_ours() -> None:
+    words = SERVICES["migrate"]["command"]
+    assert importlib.util.find_spec(words[words.index("-m") + 1]) is not None
+    assert SERVICES["migrate"]["healthcheck"] == {"disable": True}
 
 
 def test_ports_published_are_the_ones_servers_listen_on() -> None:
-    api = SERVICES["api"]
-    assert "--port=8000" in api["command"]
-    assert "http://127.0.0.1:8000/ready" in api["healthcheck"]["test"][-1]
+    assert "--port=8000" in command("api")
     published = {name: list(s["ports"]) for name, s in SERVICES.items() if s.get("ports")}
     assert published == {
         "api": [f"127.0.0.1:{Settings.model_fields['api_port'].default}:8000"],
         "temporal-ui": [f"127.0.0.1:{Settings.model_fields['temporal_ui_port'].default}:8080"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
 
 
@@ -120,19 +143,17 @@ def test_everything_speaks_to_the_servers_of_this_file() -> None:
 
 def test_images_are_pinned_and_temporal_s_versions_agree() -> None:
     images = {name: service["image"] for name, service in SERVICES.items()}
-    assert all(re.fullmatch(r"[\w./-]+:\d[\w.]*", image) for image in images.values()), images
-    temporal_server = {images[n] for n in ("temporal", "temporal-schema", "temporal-namespace")}
-    assert {image.split(":")[1] for image in temporal_server} == {"1.32.0"}
-    assert images["postgres"] == "postgres:16"
+    found = {name: IMAGE.fullmatch(image) for name, image in images.items()}
+    tags = {name: match["tag"] for name, match in found.items() if match is not None}
+    assert tags.keys() == images.keys(), images
+    assert {tags[n] for n in ("temporal", "temporal-schema", "temporal-namespace")} == {"1.32.0"}
+    assert tags["postgres"] == "16"
+    assert {tags[n] for n in OURS} == {VERSION}
 
 
-def test_our_image_is_built_from_the_lock_and_runs_without_root() -> None:
-    dockerfile = SERVICES["api"]["build"]["dockerfile_inline"]
-    assert "--require-hashes" in dockerfile
-    assert "--no-index" in dockerfile
-    assert dockerfile.rindex("USER assay") > dockerfile.rindex("FROM")
-    for copied in re.findall(r"^COPY (\S+) /src/\S+$", dockerfile, flags=re.MULTILINE):
-        assert (ROOT / copied).is_dir(), copied
+def test_an_image_may_be_pinned_to_a_digest_and_the_file_says_how() -> None:
+    assert IMAGE.fullmatch(f"postgres:16@sha256:{'0a' * 32}")
+    assert "RepoDigests" in TEXT
 
 
 def test_one_shot_jobs_end_before_what_needs_them_starts() -> None:
@@ -148,7 +169,7 @@ def test_one_shot_jobs_end_before_what_needs_them_starts() -> None:
 def test_what_serves_restarts_and_is_watched() -> None:
     serving = set(SERVICES) - {"migrate", "temporal-schema", "temporal-namespace"}
     assert {SERVICES[name]["restart"] for name in serving} == {"unless-stopped"}
-    watched = {name for name in serving if "healthcheck" in SERVICES[name]}
+    watched = {name for name in serving if "healthcheck" in SERVICES[name]} | {"api", "worker"}
     assert watched == serving - {"temporal-ui"}
 
 
@@ -165,17 +186,91 @@ def test_volumes_and_configs_used_are_declared() -> None:
     assert used_volumes == set(COMPOSE["volumes"])
     used_configs = {c["source"] for s in SERVICES.values() for c in s.get("configs", [])}
     assert used_configs == set(COMPOSE["configs"])
-    assert all(config["content"] for config in COMPOSE["configs"].values())
+    for config in COMPOSE["configs"].values():
+        assert config.get("content") or (ROOT / config["file"]).is_file()
+
+
+def test_a_read_only_container_gets_files_of_the_host() -> None:
+    """Compose copies other content into the container, which Docker refuses for these."""
+    for name, service in SERVICES.items():
+        if service.get("read_only"):
+            sources = [COMPOSE["configs"][c["source"]] for c in service.get("configs", [])]
+            assert all("file" in source for source in sources), name
 
 
 def test_the_namespace_job_registers_every_search_attribute() -> None:
     script = COMPOSE["configs"]["temporal-namespace"]["content"]
     line = next(row for row in script.splitlines() if row.startswith("for name in"))
     names = line.removeprefix("for name in").removesuffix("; do").split()
-    assert names == [key.name for key in temporal.SEARCH_ATTRIBUTES]
+    assert names == [key.name for key in temporal_client.SEARCH_ATTRIBUTES]
 
 
 def seconds(duration: str) -> float:
     parts = re.findall(r"(\d+)([hms])", str(duration))
     assert parts, duration
     return sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in parts)
+
+
+def test_every_setting_reaches_a_service() -> None:
+    handed_on = set().union(*(environment(service) for service in OURS))
+    assert settings_variables() - FIXED_HERE - handed_on == set()
+
+
+def test_every_providers_variables_reach_the_workers() -> None:
+    providers = {name for p in PROVIDERS for group in p.variables for name in group}
+    assert providers - set(environment("worker")) == set()
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_every_container_is_confined(service: str) -> None:
+    found = SERVICES[service]
+    assert found["cap_drop"] == ["ALL"]
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert found["pids_limit"]
+    assert found["logging"]["options"]["max-size"]
+    assert found.get("read_only") is True or service.startswith("temporal")
+    assert found.get("mem_limit") or found["restart"] == "on-failure" or service in OURS
+
+
+def test_networks_keep_the_database_and_temporal_inside() -> None:
+    networks = COMPOSE["networks"]
+    assert networks["database"]["internal"] is True
+    assert networks["workflows"]["internal"] is True
+    members = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    assert members["postgres"] == {"database"}
+    assert members["migrate"] == {"database"}
+    assert members["temporal"] == {"database", "workflows"}
+    reach_outside = {name for name, nets in members.items() if "outside" in nets}
+    assert reach_outside == {"api", "worker", "temporal-ui"}
+    assert members["prometheus"] == members["grafana"] == {"telemetry"}
+
+
+def test_histories_are_kept_for_three_days_also_by_a_namespace_that_exists() -> None:
+    assert environment("temporal-namespace")["TEMPORAL_RETENTION"] == "3d"
+    script = COMPOSE["configs"]["temporal-namespace"]["content"]
+    assert 'namespace create --namespace assay --retention "$TEMPORAL_RETENTION"' in script
+    assert 'namespace update --namespace assay --retention "$TEMPORAL_RETENTION"' in script
+
+
+def test_the_profile_for_telemetry_reads_every_api_and_every_worker() -> None:
+    optional = {name for name, service in SERVICES.items() if service.get("profiles")}
+    assert optional == {"prometheus", "grafana"}
+    found = yaml.safe_load((ROOT / COMPOSE["configs"]["prometheus"]["file"]).read_text())
+    jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in found["scrape_configs"]}
+    alerts = (ROOT / COMPOSE["configs"]["prometheus-alerts"]["file"]).read_text()
+    assert set(re.findall(r'up\{job="([\w-]+)"\}', alerts)) == set(jobs)
+    assert (jobs["assay-api"]["names"], jobs["assay-api"]["port"]) == (["api"], 8000)
+    assert jobs["assay-worker"]["names"] == ["worker"]
+    assert jobs["assay-worker"]["port"] == int(environment("worker")["ASSAY_TELEMETRY_PORT"])
+    for job in jobs.values():
+        shared = set(SERVICES["prometheus"]["networks"]) & set(
+            SERVICES[job["names"][0]]["networks"]
+        )
+        assert len(shared) == 1, "with two shared networks, Prometheus reads each process twice"
+
+
+def test_nobody_can_sign_in_to_grafana() -> None:
+    found = environment("grafana")
+    assert found["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert found["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert found["GF_AUTH_BASIC_ENABLED"] == "false"

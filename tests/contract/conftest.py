@@ -10,11 +10,11 @@ import pytest
 import uvicorn
 
 from core.ids import Scope
-from core.queries import keys
-from core.queries.keys import NewKey
+from core.queries import api_keys
+from core.queries.api_keys import NewKey
 from core.settings import Settings
 from tests.api.conftest import Service, provider, running, serve
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 API_KEY = "contract-key-for-tests"
 
@@ -34,7 +34,14 @@ class ServerThread(threading.Thread):
         async for service in serve(self._database_url, self._settings):
             await self._prepare(service)
             port = int(self.url.rpartition(":")[2])
-            config = uvicorn.Config(service.app, port=port, lifespan="off", log_config=None)
+            # A thousand tags of maximum length make a request head that servers refuse.
+            config = uvicorn.Config(
+                service.app,
+                port=port,
+                lifespan="off",
+                log_config=None,
+                h11_max_incomplete_event_size=2_000_000,
+            )
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve())
             while not self._server.started:
@@ -46,8 +53,10 @@ class ServerThread(threading.Thread):
         await service.publish(provider())
         service.runs.answers = running()
         async with service.database.write() as db:
-            key = NewKey("contract", scope=Scope.ADMIN, project_id=service.project_id)
-            await keys.ensure(db, key, API_KEY)
+            key = NewKey(
+                "contract", scope=Scope.ADMIN, project_id=service.project_id, any_project=True
+            )
+            await api_keys.ensure(db, key, API_KEY)
 
     def stop(self) -> None:
         assert self._server is not None

@@ -1,4 +1,4 @@
-"""What is wrong with a setting is told by its variable, and never with its value."""
+"""Errors name the variable of a setting, never its value."""
 
 import os
 import subprocess
@@ -34,6 +34,7 @@ def test_a_wrong_setting_is_named_and_not_repeated(
     assert value not in str(plain.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,11 +17,12 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.factories import trace_body
 from tests.judge_server import JudgeServer
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "end-to-end-key-for-tests"
 METRICS = ["step_efficiency", "task_completion", "tool_correctness"]
-CALLS_A_TRACE = 5
+CALLS_PER_TRACE = 1
 """Three metrics, one task stage between them."""
 
 Json = dict[str, Any]
@@ -35,11 +35,12 @@ class Assay:
     api: httpx.AsyncClient
     judge: JudgeServer
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    cwd: Path = ROOT
 
     async def start(self, name: str, *command: str) -> asyncio.subprocess.Process:
         with (self.folder / f"{name}-{len(self.processes)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                sys.executable, *command, cwd=self.cwd, env=self.environment, stdout=log, stderr=log
             )
         self.processes.append(process)
         return process
@@ -48,6 +49,9 @@ class Assay:
         await self.start(
             "api", *("-m", "uvicorn", "api.app:create_app", "--factory", "--port", str(port))
         )
+        await self.until_ready()
+
+    async def until_ready(self) -> None:
         async with asyncio.timeout(60):
             while not await self._is_ready():
                 await asyncio.sleep(0.1)
@@ -96,7 +100,7 @@ class Assay:
                 await asyncio.sleep(0.1)
 
     async def until_judged(self, calls: int) -> None:
-        """Waits until the judge was asked so often."""
+        """Waits until the judge got this many calls."""
         async with asyncio.timeout(60):
             while len(self.judge.requests) < calls:
                 await asyncio.sleep(0.02)
@@ -107,7 +111,7 @@ class Assay:
         return found
 
     def repeats(self) -> int:
-        """How many calls asked the judge what it had been asked before."""
+        """The number of repeated questions."""
         asked = Counter(request.text for request in self.judge.requests)
         return asked.total() - len(asked)
 
@@ -120,17 +124,11 @@ class Assay:
             return False
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def running(
-    server: WorkflowEnvironment, folder: Path, database_url: str, task_queue: str
+    server: WorkflowEnvironment, folder: Path, database_url: str, task_queue: str, **extra: str
 ) -> AsyncIterator[Assay]:
+    """`extra`: further variables of the environment."""
     port = free_port()
     async with (
         JudgeServer(delay=0.05) as judge,
@@ -153,6 +151,7 @@ async def running(
                 "ASSAY_SHUTDOWN_GRACE_SECONDS": "10",
                 "OPENAI_API_KEY": "sk-of-the-scripted-judge",
                 "TEMPORAL_ADDRESS": server.client.service_client.config.target_host,
+                **extra,
             },
             folder=folder,
             api=client,
@@ -169,7 +168,7 @@ async def running(
 async def assay(
     temporal_server: WorkflowEnvironment, tmp_path: Path, any_database_url: str, task_queue: str
 ) -> AsyncIterator[Assay]:
-    """API up, no worker yet; on each database."""
+    """A running API without a worker, on each database."""
     async with running(temporal_server, tmp_path, any_database_url, task_queue) as assay:
         yield assay
 

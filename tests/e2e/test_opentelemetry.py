@@ -40,7 +40,7 @@ async def read(assay: Assay, trace_id: int) -> Json:
 
 
 def run_agent(tracer: Tracer) -> int:
-    """An agent under the GenAI conventions; its root ends, and is sent, last."""
+    """An agent with the GenAI conventions; its root span ends and is sent last."""
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "support"}
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find_order"}
     with tracer.start_as_current_span("invoke_agent support", attributes=agent) as root:
@@ -129,6 +129,6 @@ async def test_an_openai_client_under_openinference(assay_on_sqlite: Assay) -> N
     assert call["input"] == {"messages": [{"role": "user", "content": "Where is 4711?"}]}
     [answer] = call["output"]["messages"]
     assert (answer["role"], answer["content"]) == ("assistant", "It is at home.")
-    # The root says nothing of its own; what its only call was asked stands for it.
+    # The root has no input; the question of its only call takes its place.
     assert trace["input"] == call["input"]
     assert trace["output"] == call["output"]

@@ -1,4 +1,4 @@
-"""The published Python client `pandaprobe`, as it is, against a real Assay."""
+"""The published Python client `pandaprobe`, unchanged, against a real Assay."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ ANSWER = {"messages": [{"role": "assistant", "content": "It is out for delivery.
 
 @pytest.fixture
 def client(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> Iterator[pandaprobe.Client]:
-    """Configured as its users do it: by the environment."""
+    """Configured by the environment."""
     monkeypatch.setenv("PANDAPROBE_ENDPOINT", str(assay.api.base_url).rstrip("/"))
     monkeypatch.setenv("PANDAPROBE_API_KEY", API_KEY)
     monkeypatch.setenv("PANDAPROBE_PROJECT_NAME", "default")
@@ -32,7 +32,7 @@ def client(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> Iterator[pandaprobe
 
 
 async def sent(work: Callable[[], Any], client: pandaprobe.Client) -> Any:
-    """Runs what a user would write, off this loop, and waits until all of it has been sent."""
+    """Runs a user's code in a thread, and waits until everything was sent."""
     result = await asyncio.to_thread(work)
     await asyncio.to_thread(client.flush)
     return result
@@ -130,13 +130,13 @@ async def test_a_trace_and_its_spans_can_be_completed_later(
 
     def work() -> None:
         client.log_trace(running)
-        id = str(running.trace_id)
+        trace_id = str(running.trace_id)
         transport = client._transport
-        transport.enqueue_spans(id, [second.to_api_dict()])
+        transport.enqueue_spans(trace_id, [second.to_api_dict()])
         done = {"output": "found", "status": "OK", "ended_at": datetime.now(UTC).isoformat()}
-        transport.enqueue_update_span(id, str(first.span_id), done)
+        transport.enqueue_update_span(trace_id, str(first.span_id), done)
         transport.enqueue_update_trace(
-            id, {"status": "COMPLETED", "output": ANSWER, "tags": ["done"]}
+            trace_id, {"status": "COMPLETED", "output": ANSWER, "tags": ["done"]}
         )
 
     await sent(work, client)

@@ -1,4 +1,4 @@
-"""Traces for tests, with only the part under test written out."""
+"""Traces for tests. A test states only the part under test."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from core.ids import SpanKind, SpanStatus
-from core.records import Span, Trace
+from core.trace_model import Span, Trace
 
 START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 

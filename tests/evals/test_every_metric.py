@@ -1,18 +1,24 @@
-"""What holds for every metric in the catalog, also for one added tomorrow."""
+"""Properties of every metric in the catalog, including future ones."""
 
+import json
+from collections.abc import Iterator
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from core.ids import SpanKind, SpanStatus, TraceStatus
-from core.records import Trace
-from evals import catalog, example
+from core.trace_model import Trace
+from evals import catalog, dry_run
 from evals.evaluation import evaluate, evaluate_session
-from evals.metric import NotApplicable, Scored, SessionMetric, TraceMetric
-from evals.rules import OFFLINE_MODEL, RulesJudge
+from evals.findings import Item
+from evals.judges.offline import OFFLINE_MODEL, RulesJudge
+from evals.metric import JudgedMetric, NotApplicable, Scored, SessionMetric, TraceMetric
 from evals.signals import SessionCase, TraceSignals
+from evals.transcript.transcript import Transcript
+from evals.wording import HOW_TO_ANSWER
 from tests.evals import made
+from tests.evals.schemas import portable_schema
 from tests.fakes import FakeEmbedder, ScriptedJudge
 
 TRACES = MappingProxyType(
@@ -21,7 +27,7 @@ TRACES = MappingProxyType(
         "with an error": made.trace(
             made.failed_tool("book_room", {"room": 12}), status=TraceStatus.ERROR
         ),
-        "very long": made.conversation(turns=120, size=4_000),
+        "very long": made.conversation(turns=40, size=4_000),
         "not in English": made.trace(
             made.llm([made.user("请帮我预订星期一的12号房间。")], made.assistant("好的，已预订。")),
             made.tool("预订房间", {"房间": "12号"}, {"状态": "已预订"}),
@@ -53,36 +59,21 @@ def by_name(value: Any) -> str | None:
 @pytest.mark.parametrize("metric", catalog.signal_metrics(), ids=by_name)
 class TestTraceMetric:
     def test_is_named_after_its_file(self, metric: TraceMetric) -> None:
-        assert metric.evaluate.__module__ == f"evals.trace.{metric.name}"
+        computed = metric.score if isinstance(metric, JudgedMetric) else metric.evaluate  # type: ignore[attr-defined]  # the one other kind
+        assert computed.__module__ == f"evals.trace.{metric.name}"
 
     def test_describes_itself(self, metric: TraceMetric) -> None:
         assert metric.about.endswith("?")
         assert metric.formula
-        assert all(bool(stage.rule_about) is (stage.rule is not None) for stage in metric.stages)
+        assert 0 < metric.threshold < 1
+        assert metric.threshold_reason
+        assert not metric.judged or metric.offline is bool(metric.rule_about)  # type: ignore[attr-defined]  # of judged ones
 
     def test_scores_its_example_as_expected(self, metric: TraceMetric) -> None:
-        outcome, questions = example.run(metric)
+        outcome = dry_run.outcome(metric)
         assert isinstance(outcome, Scored)
         assert outcome.value == pytest.approx(metric.example.expected)
-        assert {one.stage for one in questions} == {stage.name for stage in metric.stages}
-
-    def test_details_are_the_documented_ones(self, metric: TraceMetric) -> None:
-        outcome, _ = example.run(metric)
         assert set(outcome.details) == set(metric.outputs)
-
-    def test_previews_prompts_with_nothing_left_to_fill_in(self, metric: TraceMetric) -> None:
-        for shown in catalog.preview(metric):
-            for name in ("task", "plan", "outcome", "calls", "called", "offered", "counted"):
-                assert f"{{{name}}}" not in shown["prompt"]
-
-    def test_answers_are_reasoned_before_they_are_scored(self, metric: TraceMetric) -> None:
-        for stage in metric.stages:
-            fields = list(stage.answer.model_fields)
-            if "score" in fields:
-                assert fields.index("reasoning") < fields.index("score")
-                assert all(
-                    f"\n{anchor}" in stage.prompt for anchor in ("0 ", "0.25", "0.5", "0.75", "1 ")
-                )
 
     def test_has_a_version_of_its_own(self, metric: TraceMetric) -> None:
         others = [other.version for other in catalog.signal_metrics() if other is not metric]
@@ -100,7 +91,8 @@ class TestTraceMetric:
         if isinstance(outcome, Scored):
             assert 0 <= outcome.value <= 1
             assert round(outcome.value, 4) == outcome.value
-            assert evaluation.metadata["success"] is (outcome.value >= 0.5)
+            assert evaluation.metadata["success"] is (outcome.value >= metric.threshold)
+            assert evaluation.metadata["formula"] == metric.formula
         else:
             assert evaluation.metadata["applicable"] is False
         if metric.judged:
@@ -119,15 +111,94 @@ class TestTraceMetric:
         ]
         assert first == second
 
+
+def _judged() -> list[JudgedMetric[Any]]:
+    return [metric for metric in catalog.trace_metrics() if isinstance(metric, JudgedMetric)]
+
+
+@pytest.mark.parametrize("metric", _judged(), ids=by_name)
+class TestJudgedMetric:
+    def test_asks_for_findings_before_verdicts_and_for_the_likelihood_last(
+        self, metric: JudgedMetric[Any]
+    ) -> None:
+        for node in _objects(portable_schema(metric.answer)):
+            names = [*node]
+            places = {
+                kind: [n for n, name in enumerate(names) if node[name].get("type") == kind]
+                for kind in ("array", "boolean", "number")
+            }
+            enums = [n for n, name in enumerate(names) if "enum" in node[name]]
+            texts = [
+                n for n, name in enumerate(names)
+                if node[name].get("type") == "string" and n not in enums
+            ]  # fmt: skip
+            assert max(texts, default=-1) < min(enums or places["boolean"] or [99])
+            assert max([*texts, *places["array"]], default=-1) < min(places["number"] or [99])
+
+    def test_every_finding_names_its_steps(self, metric: JudgedMetric[Any]) -> None:
+        for name, field in metric.answer.model_fields.items():
+            (item,) = get_args(field.annotation) or (None,)
+            if item is not None:
+                assert issubclass(item, Item), name
+                assert "steps" in item.model_fields
+
+    def test_every_list_of_verdicts_has_one_for_what_the_record_does_not_tell(
+        self, metric: JudgedMetric[Any]
+    ) -> None:
+        for node in _objects(portable_schema(metric.answer)):
+            if "verdict" in node:
+                assert "cannot tell" in node["verdict"]["enum"]
+
+    def test_takes_verdicts_in_any_case_and_with_underscores(
+        self, metric: JudgedMetric[Any]
+    ) -> None:
+        answer = metric.example.answer
+        assert answer is not None
+        shouted = json.loads(_shouted(answer.model_dump()))
+        assert metric.answer.model_validate(shouted) == answer
+
+    def test_points_add_up_to_the_score(self, metric: JudgedMetric[Any]) -> None:
+        outcome = dry_run.outcome(metric)
+        assert isinstance(outcome, Scored)
+        total = sum(finding.points for finding in outcome.findings)
+        if metric.name == "task_completion":
+            total += 0.5 + 0.375 * 0.96
+        elif metric.formula.startswith("1 - "):
+            total += 1
+        assert total == pytest.approx(outcome.value)
+
     @pytest.mark.parametrize("trace", TRACES.values(), ids=TRACES.keys())
     async def test_every_prompt_about_a_trace_begins_alike(
-        self, metric: TraceMetric, trace: Trace
+        self, metric: JudgedMetric[Any], trace: Trace
     ) -> None:
-        without_rule = {stage.name for stage in metric.stages if stage.rule is None}
-        answers = {name: metric.example.answers[name] for name in without_rule}
-        judge = ScriptedJudge(answers, input_tokens=8_000)
+        judge = ScriptedJudge(input_tokens=8_000)
         await evaluate(metric, trace, judge, FakeEmbedder())
-        assert len({question.trace for question in judge.questions}) <= 1
+        await evaluate(catalog.trace_metric("task_completion"), trace, judge, FakeEmbedder())
+        texts = {question.trace for question in judge.questions}
+        assert len(texts) == (1 if Transcript(trace).has_content else 0)
+        for question in judge.questions:
+            assert question.text.startswith(HOW_TO_ANSWER)
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """The properties of each object in the schema, by name, in order."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema["properties"]
+        for value in schema.values():
+            yield from _objects(value)
+
+
+def _shouted(answer: Any) -> str:
+    if isinstance(answer, dict):
+        return json.dumps({
+            key: value.upper().replace(" ", "_") if key in ("verdict", "kind", "effect")
+            else json.loads(_shouted(value))
+            for key, value in answer.items()
+        })  # fmt: skip
+    if isinstance(answer, list):
+        return json.dumps([json.loads(_shouted(value)) for value in answer])
+    return json.dumps(answer)
 
 
 @pytest.mark.parametrize("metric", catalog.session_metrics(), ids=by_name)
@@ -139,7 +210,8 @@ class TestSessionMetric:
         outcome = metric.evaluate(metric.example)
         assert isinstance(outcome, Scored)
         assert outcome.value == pytest.approx(metric.expected, abs=1e-3)
-        assert set(outcome.details) == set(metric.outputs)
+        documented = {name for names in metric.outputs for name in names.split(", ")}
+        assert set(outcome.details) == documented
 
     def test_without_a_signal_there_is_no_number(self, metric: SessionMetric) -> None:
         evaluation = evaluate_session(metric, SessionCase((TraceSignals("a", {}),)))

@@ -1,4 +1,4 @@
-"""requirements.lock is what pyproject.toml asks for. Nothing is resolved: no network is needed."""
+"""requirements.lock fulfills pyproject.toml. The test resolves nothing and needs no network."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""A judge object that answers by each stage's own rule, unless the script says otherwise."""
+"""A judge that answers by the rule of each metric, unless the script overrides it."""
 
 import asyncio
 from collections import Counter
@@ -6,10 +6,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.judge import A, Embedder, Judge, Judgement, ProviderStatus, Question, Usage
+from core.provider_status import ThrottleStatus
+from evals.judges import call_price
+from evals.judges.protocol import (
+    A,
+    Embedder,
+    Judge,
+    Judgement,
+    ProviderStatus,
+    Question,
+    Usage,
+)
+from evals.judges.spending import UNLIMITED
 
 Script = Callable[[Question[Any], int], Awaitable[None]]
-"""Sees each question and how often it was asked, this time included. May raise or wait."""
+"""Gets each question and the number of times it was asked, including this time.
+
+May raise or wait.
+"""
 
 
 async def _agrees(question: Question[Any], times: int) -> None: ...
@@ -17,9 +31,14 @@ async def _agrees(question: Question[Any], times: int) -> None: ...
 
 @dataclass
 class ScriptedJudges:
-    """Every model is served. `asked` counts equal questions."""
+    """Serves every model.
+
+    `asked` counts equal questions. In a shared answer, the parts of `spoiled` metrics do not
+    validate.
+    """
 
     script: Script = _agrees
+    spoiled: frozenset[str] = frozenset()
     asked: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -36,15 +55,28 @@ class ScriptedJudges:
     def providers(self) -> list[ProviderStatus]:
         return [ProviderStatus("scripted", "Scripted", "For tests.", True, "Always there.")]
 
+    def throttles(self) -> list[ThrottleStatus]:
+        return []
+
 
 @dataclass
 class ScriptedJudge:
     owner: ScriptedJudges
     model: str
     input_tokens: int = 100_000
+    answer_tokens: int = 16_000
     parameters: str = ""
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
+        spending = question.spending
+        hold = UNLIMITED if spending is None else spending.hold(prompt_bytes=0, answer_tokens=100)
+        async with hold as held:
+            held.begin()
+            judgement = await self._answer(question)
+            held.settle(judgement.usage)
+            return judgement
+
+    async def _answer(self, question: Question[A]) -> Judgement[A]:
         owner = self.owner
         key = (question.stage, question.trace, question.text)
         owner.asked[key] += 1
@@ -55,9 +87,17 @@ class ScriptedJudge:
         finally:
             owner.in_flight -= 1
         assert question.rule is not None
+        answer = question.rule()
+        parts = owner.spoiled & set(type(answer).model_fields)
         return Judgement(
-            question.rule(), Usage(calls=1, prompt_tokens=100, completion_tokens=10, cost_usd=0.001)
+            answer.model_copy(update=dict.fromkeys(parts)),
+            Usage(calls=1, prompt_tokens=100, completion_tokens=10, cost_usd=0.001),
         )
+
+
+BILLED_TOKENS = 110
+MOST_TOKENS = call_price.PROMPT_OVERHEAD + 100
+"""The bill and the reservation of a call of this judge."""
 
 
 class NoEmbedder:
@@ -68,7 +108,7 @@ class NoEmbedder:
 
 
 class Doors:
-    """Holds questions back until it is opened, and tells when the first has come."""
+    """Holds questions back until it is opened, and signals the first one."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()

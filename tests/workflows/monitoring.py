@@ -7,24 +7,25 @@ from uuid import UUID
 
 from temporalio.client import ScheduleHandle, WorkflowExecutionStatus, WorkflowHandle
 
-from core.clockwork import Clockwork
+from core.db.paging import Page
+from core.db.tables import EvalMonitor, EvalRun
 from core.ids import MonitorStatus
-from core.paging import Page
-from core.queries import monitors
-from core.schedules import MonitorRef, Schedules
-from core.tables import EvalMonitor, EvalRun
+from core.queries import monitor_rows
+from core.temporal.schedule_sync import ScheduleSync
+from core.temporal.schedules import MonitorRef, Schedules
 from tests.factories import make_monitor
 from tests.workflows.conftest import METRICS, Stack
-from workflows.monitor import MonitorOutcome, MonitorWorkflow
+from workflows.inputs import MonitorOutcome
+from workflows.monitor import MonitorWorkflow
 
 
 @dataclass
 class Watch:
-    """One monitor of a stack, its row made and its schedule told."""
+    """One monitor of a stack, with row and schedule."""
 
     stack: Stack
     monitor: EvalMonitor
-    clockwork: Clockwork
+    clockwork: ScheduleSync
 
     @classmethod
     async def over(cls, stack: Stack, **settings: Any) -> "Watch":
@@ -33,8 +34,10 @@ class Watch:
             stack.project_id,
             **({"metric_names": METRICS, "model": "scripted/judge"} | settings),
         )
-        clockwork = Clockwork(stack.database, Schedules(stack.client, task_queue=stack.task_queue))
-        await clockwork.follow(monitor.id)
+        clockwork = ScheduleSync(
+            stack.database, Schedules(stack.client, task_queue=stack.task_queue)
+        )
+        await clockwork.sync(monitor.id)
         return cls(stack, monitor, clockwork)
 
     @property
@@ -42,7 +45,7 @@ class Watch:
         return self.stack.client.get_schedule_handle(f"eval-monitor-{self.monitor.id}")
 
     async def start(self, suffix: str) -> WorkflowHandle[MonitorWorkflow, MonitorOutcome]:
-        """As the schedule would, at a moment of the test's choice."""
+        """Starts the workflow like the schedule, at a moment that the test chooses."""
         return await self.stack.client.start_workflow(
             MonitorWorkflow.run,
             MonitorRef(self.monitor.project_id, self.monitor.id),
@@ -53,13 +56,13 @@ class Watch:
     async def turn(self, *, paused: bool) -> None:
         status = MonitorStatus.PAUSED if paused else MonitorStatus.ACTIVE
         async with self.stack.database.write() as db:
-            await monitors.set_status(db, self.stack.project_id, self.monitor.id, status)
-        await self.clockwork.follow(self.monitor.id)
+            await monitor_rows.set_status(db, self.stack.project_id, self.monitor.id, status)
+        await self.clockwork.sync(self.monitor.id)
 
     async def runs(self) -> list[EvalRun]:
         """Newest first."""
         async with self.stack.database.read() as db:
-            found, _ = await monitors.page_of_runs(
+            found, _ = await monitor_rows.page_of_runs(
                 db, self.stack.project_id, self.monitor.id, Page()
             )
         return found
@@ -69,11 +72,11 @@ class Watch:
         return only
 
     async def started_for(self) -> list[datetime]:
-        """For which moments the schedule has started workflows that are over, in order."""
+        """The scheduled times of the ended workflows, in order."""
         found = [
             workflow.typed_search_attributes
             async for workflow in self.stack.client.list_workflows(
-                f"WorkflowType = 'Monitor' AND AssayMonitor = '{self.monitor.id}'"
+                f"WorkflowType = 'MonitorWorkflow' AND AssayMonitor = '{self.monitor.id}'"
             )
             if workflow.status is WorkflowExecutionStatus.COMPLETED
         ]

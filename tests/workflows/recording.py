@@ -18,19 +18,24 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from core import migrations, temporal
-from core.database import Database
+from core import migrations
+from core.db.database import Database
+from core.db.tables import EvalRun
 from core.errors import JudgeBusy, JudgeUnusable
-from core.queries import runs
-from core.tables import EvalRun
-from evals.judge import Question
+from core.queries import run_pauses, run_rows
+from core.temporal import client as temporal_client
+from evals.judges.protocol import Question
 from tests.conftest import make_project, temporal_binary
 from tests.factories import store_traces
+from tests.workflows.comparing import pending_comparison
 from tests.workflows.conftest import Stack
-from tests.workflows.judges import Doors, ScriptedJudges
+from tests.workflows.judges import MOST_TOKENS, Doors, ScriptedJudges
 from tests.workflows.monitoring import Watch
-from workflows.control import EvalRuns
+from workflows.comparison_client import ComparisonClient
+from workflows.maintenance.stalled_runs import StalledRuns
+from workflows.maintenance_client import MaintenanceClient
 from workflows.policies import Limits
+from workflows.project_client import ProjectDeletions
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -41,41 +46,50 @@ async def completed(stack: Stack) -> EvalRun:
             raise JudgeBusy("429", provider="scripted", retry_after=0.1, rate_limited=True)
 
     stack.judges.script = busy_once
-    run = await stack.post(traces=4, limits=Limits(pairs_per_batch=6, batches_open=2))
+    run = await stack.post(
+        traces=4, limits=Limits(pairs_without_batch=0, pairs_per_batch=6, batches_open=2)
+    )
     await stack.handle(run).result()
     return run
 
 
 async def continued(stack: Stack) -> EvalRun:
-    run = await stack.post(traces=5, limits=Limits(pairs_per_batch=6, batches_per_run=2))
+    run = await stack.post(
+        traces=5,
+        limits=Limits(
+            pairs_without_batch=0, pairs_per_batch=6, batches_per_run=2, activity_in_memo=True
+        ),
+    )
     await stack.handle(run).result()
     return run
 
 
 async def followed(stack: Stack) -> EvalRun:
-    """Each batch makes room for the next before it ends."""
-    run = await stack.post(traces=6, limits=Limits(pairs_per_batch=6, batches_open=1))
+    """Batches that make room for the next batch before they end."""
+    run = await stack.post(
+        traces=6, limits=Limits(pairs_without_batch=0, pairs_per_batch=6, batches_open=1)
+    )
     await stack.handle(run).result()
     return run
 
 
 async def stopped(stack: Stack) -> EvalRun:
     async def bad_key(question: Question[Any], times: int) -> None:
-        if stack.judges.asked.total() > 4:
+        if stack.judges.asked.total() > 2:
             raise JudgeUnusable("Incorrect API key provided.", provider="scripted")
 
     stack.judges.script = bad_key
-    run = await stack.post(traces=4, limits=Limits(pairs_in_flight=2))
+    run = await stack.post(traces=4, limits=Limits(pairs_without_batch=0, pairs_in_flight=2))
     await _failed(stack, run)
     return run
 
 
 async def cancelled(stack: Stack) -> EvalRun:
     doors = stack.judges.script = Doors()
-    run = await stack.post(traces=4, limits=Limits(pairs_in_flight=2))
+    run = await stack.post(traces=4, limits=Limits(pairs_without_batch=0, pairs_in_flight=2))
     await doors.reached.wait()
     async with stack.database.write() as db:
-        await runs.request_cancel(db, stack.project_id, run.id)
+        await run_rows.request_cancel(db, stack.project_id, run.id)
     await stack.eval_runs.cancel(run.id)
     await _failed(stack, run)
     doors.open.set()
@@ -90,8 +104,11 @@ async def held_up(stack: Stack) -> EvalRun:
             raise JudgeBusy("429", provider="scripted", retry_after=1.0, rate_limited=True)
 
     stack.judges.script = limited
-    run = await stack.post(traces=2)
+    limits = Limits(pairs_without_batch=0, activity_in_memo=True)
+    run = await stack.post(traces=2, limits=limits)
+    stalled = StalledRuns(stack.database, stack.eval_runs, min_age_seconds=0.0)
     while "after rate limiting" not in await stack.page(run):
+        await stalled.inspect()
         await asyncio.sleep(0.2)
     mended.set()
     await stack.handle(run).result()
@@ -139,14 +156,78 @@ async def interrupted(stack: Stack) -> str:
     return handle.id
 
 
-SCENARIOS = (completed, continued, followed, stopped, cancelled, held_up)
-MONITOR_SCENARIOS = (judged, unchanged, unjudged, interrupted)
+async def small(stack: Stack) -> EvalRun:
+    """A run without batches."""
+    run = await stack.post(traces=3)
+    await stack.handle(run).result()
+    return run
+
+
+async def known(stack: Stack) -> EvalRun:
+    """A run that is started with its pairs."""
+    run = await stack.post(traces=3, with_pairs=True)
+    await stack.handle(run).result()
+    return run
+
+
+async def paused(stack: Stack) -> EvalRun:
+    """A run that reaches its budget in a batch, and is resumed."""
+    limits = Limits(pairs_without_batch=0, pairs_per_batch=6, min_pairs_per_batch=6, batches_open=1)
+    run = await stack.post(traces=2, limits=limits, max_tokens=MOST_TOKENS - 1)
+    while "paused" not in await stack.page(run):
+        await asyncio.sleep(0.1)
+    async with stack.database.write() as db:
+        await run_pauses.resume(
+            db, stack.project_id, run.id, max_cost_usd=None, max_tokens=100 * MOST_TOKENS
+        )
+    await stack.eval_runs.resume(run.id)
+    await stack.handle(run).result()
+    return run
+
+
+async def compared(stack: Stack) -> str:
+    row = await pending_comparison(stack)
+    comparisons = ComparisonClient(stack.client, task_queue=stack.task_queue)
+    await comparisons.start(stack.project_id, row.id)
+    await stack.client.get_workflow_handle(f"comparison-{row.id}").result()
+    return f"comparison-{row.id}"
+
+
+async def incomparable(stack: Stack) -> str:
+    """A comparison that fails finally; its row records the failure."""
+    row = await pending_comparison(stack)
+    async with stack.database.write() as db:
+        broken = await db.merge(row)
+        broken.settings = broken.settings | {"pair_by": "no rule"}
+    comparisons = ComparisonClient(stack.client, task_queue=stack.task_queue)
+    await comparisons.start(stack.project_id, row.id)
+    await stack.client.get_workflow_handle(f"comparison-{row.id}").result()
+    return f"comparison-{row.id}"
+
+
+async def deleted(stack: Stack) -> str:
+    """A project."""
+    await store_traces(stack.database, stack.project_id, 2)
+    await ProjectDeletions(stack.client, task_queue=stack.task_queue).start(stack.project_id)
+    handle = stack.client.get_workflow_handle(f"project-deletion-{stack.project_id}")
+    await handle.result()
+    return handle.id
+
+
+SMALL_SCENARIOS = (small, known)
+SCENARIOS = (completed, continued, followed, stopped, cancelled, held_up, paused)
+NAMED_SCENARIOS = {
+    "monitor": (judged, unchanged, unjudged, interrupted),
+    "comparison": (compared, incomparable),
+    "project": (deleted,),
+}
+"""Scenarios by the kind of workflow; each returns the id of its workflow."""
 
 
 async def main(shape: str, names: Sequence[str]) -> None:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_binary(),
-        search_attributes=list(temporal.SEARCH_ATTRIBUTES),
+        search_attributes=list(temporal_client.SEARCH_ATTRIBUTES),
     ) as environment:
         for scenario in SCENARIOS:
             if not names or scenario.__name__ in names:
@@ -155,18 +236,24 @@ async def main(shape: str, names: Sequence[str]) -> None:
                 file = f"{shape}-{scenario.__name__}"
                 await write(stack.client, run_id, FOLDER / f"{file}-run.json")
                 await write(stack.client, f"{run_id}-batch-0", FOLDER / f"{file}-batch.json")
-        for of_monitor in MONITOR_SCENARIOS:
-            if not names or of_monitor.__name__ in names:
+        for of_small in SMALL_SCENARIOS:
+            if not names or of_small.__name__ in names:
                 async with recorded(environment) as stack:
-                    monitor_id = await of_monitor(stack)
-                file = f"{shape}-{of_monitor.__name__}-monitor.json"
-                await write(stack.client, monitor_id, FOLDER / file)
+                    run_id = f"eval-run-{(await of_small(stack)).id}"
+                await write(stack.client, run_id, FOLDER / f"{shape}-{of_small.__name__}-run.json")
+        for kind, scenarios in NAMED_SCENARIOS.items():
+            for named in scenarios:
+                if not names or named.__name__ in names:
+                    async with recorded(environment) as stack:
+                        workflow_id = await named(stack)
+                    file = f"{shape}-{named.__name__}-{kind}.json"
+                    await write(stack.client, workflow_id, FOLDER / file)
 
 
 @contextlib.asynccontextmanager
 async def recorded(environment: WorkflowEnvironment) -> AsyncIterator[Stack]:
     """An empty stack with a worker."""
-    # A name of its own: the default identity tells the machine and the process.
+    # A fixed name, because the default identity reveals the machine and the process.
     client = await Client.connect(
         environment.client.service_client.config.target_host,
         data_converter=pydantic_data_converter,
@@ -181,7 +268,7 @@ async def recorded(environment: WorkflowEnvironment) -> AsyncIterator[Stack]:
             project_id=await make_project(database),
             task_queue="assay",
             judges=ScriptedJudges(),
-            eval_runs=EvalRuns(client, task_queue="assay"),
+            eval_runs=MaintenanceClient(client, task_queue="assay"),
         )
         async with stack.worker():
             yield stack
@@ -197,7 +284,7 @@ async def write(client: Client, workflow_id: str, path: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Without stack traces: they tell where the recorder's files lie."""
+    """Without stack traces, which reveal paths of the recorder's machine."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items() if key != "stackTrace"}
     if isinstance(value, list):

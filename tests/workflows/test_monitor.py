@@ -1,4 +1,4 @@
-"""A monitor that is due: its run as its child, and what happens when either is disturbed."""
+"""A due monitor and its run as a child workflow, with faults in either."""
 
 import asyncio
 from typing import Any
@@ -7,21 +7,25 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-import worker
-from activities.inputs import DueMonitor
 from activities.monitors import Monitors
-from core.clockwork import Clockwork
+from activities.payloads import DueMonitor
+from core.db.tables import EvalRun
 from core.errors import JudgeUnusable
 from core.ids import RunStatus
-from core.queries import monitors, runs
-from core.schedules import Schedules
-from core.tables import EvalRun
-from evals.judge import Question
+from core.queries import monitor_rows, run_rows
+from core.run_spec import OpenRunLimits
+from core.settings import Settings
+from core.temporal.schedule_sync import ScheduleSync
+from core.temporal.schedules import Schedules
+from evals.judges.protocol import Question
 from tests.factories import make_monitor, store_traces
 from tests.workflows.conftest import METRICS, Stack
 from tests.workflows.judges import Doors
 from tests.workflows.monitoring import Watch, run_id
-from workflows.control import RunToStart
+from workflows.maintenance import schedules as schedules_of_worker
+from workflows.maintenance.schedules import syncing_schedules
+
+ROOM = OpenRunLimits(per_project=9, in_all=9)
 
 
 async def ended(stack: Stack, run: EvalRun) -> EvalRun:
@@ -93,12 +97,12 @@ async def test_a_run_cancelled_through_the_api_ends_its_monitor_well(stack: Stac
         await doors.reached.wait()
         row = await watch.run()
         async with stack.database.write() as db:
-            await runs.request_cancel(db, stack.project_id, row.id)
+            await run_rows.request_cancel(db, stack.project_id, row.id)
         await stack.eval_runs.cancel(row.id)
         outcome = await handle.result()
         doors.open.set()
     assert run_id(outcome) == row.id
-    assert (await watch.run()).error_message == runs.CANCELLED
+    assert (await watch.run()).error_message == run_rows.CANCELLED
 
 
 @pytest.mark.parametrize("how", ["cancel", "terminate"])
@@ -128,8 +132,8 @@ async def test_a_monitor_deleted_meanwhile_leaves_its_run_to_end_well(stack: Sta
         await doors.reached.wait()
         row = await watch.run()
         async with stack.database.write() as db:
-            await monitors.remove(db, stack.project_id, watch.monitor.id)
-        await watch.clockwork.follow(watch.monitor.id)
+            await monitor_rows.remove(db, stack.project_id, watch.monitor.id)
+        await watch.clockwork.sync(watch.monitor.id)
         doors.open.set()
         assert run_id(await handle.result()) == row.id
     kept = await stack.row(row)
@@ -140,11 +144,13 @@ async def test_a_run_that_a_worker_found_waiting_is_left_to_that_worker(stack: S
     await store_traces(stack.database, stack.project_id, 1)
     watch = await Watch.over(stack)
     handle = await watch.start("a")
-    # Its row is opened; before it comes to start the run, the orphanage does.
+    # The row exists, but the reconciliation starts the run before the monitor does.
     due = DueMonitor(stack.project_id, watch.monitor.id, (await handle.describe()).start_time)
-    opening = await Monitors(stack.database, default_model="").open_due_run(due)
+    opening = await Monitors(
+        stack.database, default_model="", open_runs=ROOM, quota=Settings().run_quota
+    ).open_due_run(due)
     assert opening.run is not None
-    await stack.eval_runs.start(RunToStart.from_facts(opening.run), wait_seconds=0)
+    await stack.eval_runs.start(opening.run, wait_seconds=0)
     async with stack.worker():
         outcome = await handle.result()
         row = await ended(stack, await watch.run())
@@ -155,10 +161,10 @@ async def test_a_run_that_a_worker_found_waiting_is_left_to_that_worker(stack: S
 async def test_a_worker_tends_schedules_at_its_start_and_later(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr(schedules_of_worker, "SYNC_SECONDS", 0.1)
     schedules = Schedules(stack.client, task_queue=stack.task_queue)
     before = await make_monitor(stack.database, stack.project_id)
-    async with worker.ticking(Clockwork(stack.database, schedules)):
+    async with syncing_schedules(stack.database, ScheduleSync(stack.database, schedules)):
         later = await make_monitor(stack.database, stack.project_id)
         async with asyncio.timeout(20):
             for one in (before, later):

@@ -1,29 +1,29 @@
-"""Workflow code of today replays what workflow code of every release recorded."""
+"""The current workflow code replays the recorded histories of every release."""
 
 import json
 from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
+from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import WorkflowSerializationContext
-from temporalio.worker import Replayer
+from temporalio.worker import Interceptor, Replayer
 from temporalio.workflow import NondeterminismError
 
+import worker
 from tests.workflows.recording import FOLDER
-from workflows.batch import EvalBatchWorkflow
-from workflows.evaluation import EvalRunWorkflow
-from workflows.monitor import MonitorWorkflow
-from workflows.sandbox import LeanSandbox
+from workflows.sandbox_runner import ContextFreeRunner
 
 HISTORIES = sorted(FOLDER.glob("*.json"))
 
 
-def replayer() -> Replayer:
+def replayer(*interceptors: Interceptor) -> Replayer:
     return Replayer(
-        workflows=[EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow],
+        workflows=worker.WORKFLOWS,
         data_converter=pydantic_data_converter,
-        workflow_runner=LeanSandbox(),
+        workflow_runner=ContextFreeRunner(),
+        interceptors=interceptors,
     )
 
 
@@ -46,9 +46,23 @@ def test_there_are_histories_of_every_way_a_run_or_a_monitor_ends() -> None:
     assert ways >= {"judged", "unchanged", "unjudged", "interrupted"}
 
 
+def test_there_is_a_history_of_every_workflow_that_a_worker_serves() -> None:
+    recorded = set()
+    for path in HISTORIES:
+        started = json.loads(path.read_text())["events"][0]
+        recorded.add(started["workflowExecutionStartedEventAttributes"]["workflowType"]["name"])
+    assert len(recorded) == len(worker.WORKFLOWS)
+
+
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
     await replayer().replay_workflow(read(path.read_text()))
+
+
+@pytest.mark.parametrize("name", ["v1-completed-run", "v1-continued-batch", "v1-judged-monitor"])
+async def test_a_history_from_before_tracing_replays_with_it(name: str) -> None:
+    traced = replayer(TracingInterceptor(always_create_workflow_spans=True))
+    await traced.replay_workflow(read((FOLDER / f"{name}.json").read_text()))
 
 
 async def test_a_history_that_this_code_would_not_make_is_refused() -> None:

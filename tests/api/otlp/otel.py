@@ -1,4 +1,4 @@
-"""Export requests for tests, as OpenTelemetry's own messages."""
+"""Export requests for tests, as OpenTelemetry messages."""
 
 import gzip
 from typing import Any
@@ -39,7 +39,7 @@ def event(name: str, at: float = 0, **attributes: Any) -> Span.Event:
 
 
 def span(
-    id: int | bytes = ROOT,
+    span_id: int | bytes = ROOT,
     parent: int | bytes = b"",
     attributes: dict[str, Any] | None = None,
     *,
@@ -47,11 +47,11 @@ def span(
     ends: float | None = None,
     **fields: Any,
 ) -> Span:
-    """Seconds count from the factories' START; a span takes one unless it says otherwise."""
+    """Seconds count from the factories' START; a span takes one second by default."""
     ends = starts + 1 if ends is None else ends
     made: dict[str, Any] = {
         "trace_id": TRACE,
-        "span_id": id if isinstance(id, bytes) else id.to_bytes(8),
+        "span_id": span_id if isinstance(span_id, bytes) else span_id.to_bytes(8),
         "parent_span_id": parent if isinstance(parent, bytes) else parent.to_bytes(8),
         "name": "step",
         "start_time_unix_nano": BEGAN + int(starts * SECOND),
@@ -68,7 +68,7 @@ def request(*spans: Span, resource: dict[str, Any] | None = None) -> ExportTrace
 
 
 def as_json(message: ExportTraceServiceRequest) -> dict[str, Any]:
-    """As OTLP writes it: ids in hexadecimal."""
+    """OTLP's JSON form, with hexadecimal ids."""
     made: dict[str, Any] = json_format.MessageToDict(message)
     for resource, source in zip(made["resourceSpans"], message.resource_spans, strict=True):
         listed = resource["scopeSpans"][0]["spans"]
@@ -95,15 +95,15 @@ async def exported(service: Service, *spans: Span, **more: Any) -> dict[str, Any
     return await read_trace(service, spans[0].trace_id)
 
 
-async def read_trace(service: Service, id: bytes = TRACE) -> dict[str, Any]:
-    answer = await service.client.get(f"/traces/{UUID(bytes=id)}")
+async def read_trace(service: Service, trace_id: bytes = TRACE) -> dict[str, Any]:
+    answer = await service.client.get(f"/traces/{UUID(bytes=trace_id)}")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
 async def read(service: Service, attributes: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """The span as it is stored."""
+    """The stored span."""
     held = await exported(service, span(attributes=attributes, **fields))
     [found] = held["spans"]
     return {**found, "trace": held}

@@ -1,4 +1,4 @@
-"""What the attributes and events of a span become."""
+"""How attributes and events of a span are read."""
 
 import json
 from typing import Any

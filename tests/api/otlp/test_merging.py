@@ -1,4 +1,4 @@
-"""Spans of one trace in several requests make one trace, in whatever order they come."""
+"""Spans of one trace in several requests make one trace, in any order."""
 
 from itertools import permutations
 from typing import Any
@@ -22,11 +22,11 @@ def root(**fields: Any) -> Any:
     return span(ROOT, attributes=attributes, **(named | fields))
 
 
-def model(id: int = 2, **fields: Any) -> Any:
+def model(span_id: int = 2, **fields: Any) -> Any:
     attributes: dict[str, Any] = {"openinference.span.kind": "LLM", "session.id": "of the model"}
     attributes |= {"input.value": "a", "output.value": "b", "llm.token_count.total": 10}
     named: dict[str, Any] = {"name": "model", "starts": 1, "ends": 2}
-    return span(id, ROOT, attributes, **(named | fields))
+    return span(span_id, ROOT, attributes, **(named | fields))
 
 
 def head(trace: dict[str, Any]) -> dict[str, Any]:

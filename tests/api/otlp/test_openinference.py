@@ -1,4 +1,4 @@
-"""What OpenInference's attributes become."""
+"""How OpenInference's attributes are read."""
 
 from typing import Any
 

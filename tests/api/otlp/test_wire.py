@@ -1,4 +1,4 @@
-"""How requests come and answers go, whatever the spans say."""
+"""Encodings of requests and responses."""
 
 import gzip
 import json
@@ -141,14 +141,7 @@ async def test_errors_are_statuses_in_the_encoding_of_the_request(
         b'{"resourceSpans": ["AAA"]}',
         b'{"resourceSpans": {"a": {}}}',
         b'{"resourceSpans": [{"scopeSpans": [{"spans": [7]}]}]}',
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "x"}]}]}]}',
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": -1}]}]}]}',
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "\\ud800"}]}]}]}',
         b'{"resourceSpans":' + b"[" * 5000 + b"]" * 5000 + b"}",
-        b'{"resourceSpans": [{"resource": {"attributes": [{"key": "a", "value": '
-        + b'{"arrayValue": {"values": [' * 200
-        + b"]}}" * 200
-        + b"}]}}]}",
     ],
 )
 async def test_json_that_is_no_export_request_is_400(shared_service: Service, body: bytes) -> None:
@@ -179,6 +172,7 @@ async def test_the_limit_counts_what_comes_out_of_the_compression(
     assert "decompressed" in status_of(answer).message
 
 
+@pytest.mark.slow
 def test_decompression_stops_at_the_limit() -> None:
     taken = 0
     for part in wire._inflate(gzip.compress(bytes(200 * 1024 * 1024), 9)):

@@ -1,4 +1,4 @@
-"""What lists look through in SQLite, which has no statistics to choose an index by."""
+"""Query plans of lists in SQLite, which has no statistics to choose an index."""
 
 from typing import Any
 from uuid import uuid4
@@ -6,14 +6,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
-from core.database import Database, Reader
-from core.filters import TraceListFilters, TraceScoreFilters
+from core.db import totals
+from core.db.database import Database, Reader
+from core.db.paging import Page
+from core.filters import SessionListFilters, TraceListFilters, TraceScoreFilters
 from core.ids import ProjectId, ScoreStatus, TraceStatus
-from core.paging import Page
-from core.queries import scores, sessions, totals, traces
-from core.queries.session_order import SortKey
-from core.queries.traces import Listing
-from core.session_filters import SessionListFilters
+from core.queries import score_reads, session_reads, trace_reads
+from core.queries.session_listing import SessionSortKey
+from core.queries.trace_reads import Listing
 from tests.conftest import make_project
 from tests.factories import START, store_traces
 
@@ -23,7 +23,7 @@ ALL_OF_A_PROJECT = ("(project_id=?)", "(project_id=? AND target_type=?)")
 async def steps(
     database: Database, project_id: ProjectId, filters: Any, table: str, *, statistics: bool
 ) -> list[str]:
-    """How each query behind a list reads the table."""
+    """The plan of each query behind a list."""
     ran: list[tuple[str, Any]] = []
 
     def note(*call: Any) -> None:
@@ -32,7 +32,7 @@ async def steps(
     await store_traces(database, project_id, 3, tags=["x", "y"], session_id="s", user_id="u")
     if statistics:
         async with database.write() as writer:
-            # Of some tables, as after one was written anew.
+            # Statistics of some tables only, as after a table was rebuilt.
             await (await writer.connection()).exec_driver_sql("ANALYZE trace")
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     async with database.read() as db:
@@ -48,11 +48,11 @@ async def steps(
 
 async def listed(db: Reader, project_id: ProjectId, filters: Any) -> None:
     if isinstance(filters, TraceListFilters):
-        await traces.page(db, project_id, filters, Listing())
+        await trace_reads.page(db, project_id, filters, Listing())
     elif isinstance(filters, SessionListFilters):
-        await sessions.page(db, project_id, filters, Page(), (SortKey.RECENT, True))
+        await session_reads.page(db, project_id, filters, Page(), (SessionSortKey.RECENT, True))
     else:
-        await scores.page(db, project_id, filters, Page())
+        await score_reads.page(db, project_id, filters, Page())
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -80,7 +80,7 @@ async def test_no_list_looks_through_all_tags_of_a_project(
     statistics: bool,
 ) -> None:
     if large:
-        monkeypatch.setattr(totals, "LARGE", 0)
+        monkeypatch.setattr(totals, "LARGE_TOTAL", 0)
     project_id = await make_project(sqlite)
     found = await steps(sqlite, project_id, filters, "trace_tag", statistics=statistics)
     assert found

@@ -1,4 +1,4 @@
-"""Beside each tag stands when its trace started, whatever is written in whatever order."""
+"""Each tag row has the start of its trace, after any order of writes."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,13 +7,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from core.database import Database
+from core.db import totals
+from core.db.database import Database
+from core.db.tables import metadata
 from core.filters import TraceFilters, TraceListFilters
 from core.ids import ProjectId
-from core.ingestion import ObservedTrace, TraceBody, TraceChanges
-from core.queries import totals, trace_changes, traces
-from core.queries.traces import Listing
-from core.tables import metadata
+from core.queries import trace_edits, trace_reads, trace_writes
+from core.queries.trace_reads import Listing
+from core.trace_input import SpanDerivedTrace, TraceBody, TraceChanges
 from tests.conftest import make_project
 from tests.factories import START, span_body, store_traces, trace_body
 
@@ -23,7 +24,7 @@ LATER = START + timedelta(minutes=5)
 
 async def store(database: Database, project_id: ProjectId, *bodies: TraceBody) -> None:
     async with database.write() as db:
-        await traces.store_all(db, [(project_id, body) for body in bodies])
+        await trace_writes.store_all(db, [(project_id, body) for body in bodies])
 
 
 def body_of(**overrides: Any) -> TraceBody:
@@ -78,15 +79,15 @@ async def test_a_span_that_began_earlier_moves_the_start_of_its_trace_and_its_ta
 ) -> None:
     late, early = span_body(started_at=LATER.isoformat()), span_body()
 
-    def observed(span: dict[str, Any]) -> ObservedTrace:
-        return ObservedTrace.model_validate(
+    def observed(span: dict[str, Any]) -> SpanDerivedTrace:
+        return SpanDerivedTrace.model_validate(
             trace_body(trace_id=str(first), started_at=span["started_at"], spans=[span])
         )
 
     first = body_of().trace_id
     await store(database, project_id, observed(late))
     async with database.write() as db:
-        await trace_changes.retag(db, project_id, [first], add=["seen"], remove=[])
+        await trace_edits.retag(db, project_id, [first], add=["seen"], remove=[])
     assert await times(database, first) == {"seen": LATER}
     await store(database, project_id, observed(early))
     assert await times(database, first) == {"seen": START}
@@ -98,8 +99,8 @@ async def test_tags_that_are_replaced_or_added_later_have_the_time_of_their_trac
     first, second = await store_traces(database, project_id, 2, tags=["old"])
     async with database.write() as db:
         changes = TraceChanges(tags=["new"])
-        await trace_changes.change_trace(db, project_id, first, changes)
-        await trace_changes.retag(db, project_id, [first, second], add=["more"], remove=["old"])
+        await trace_edits.change_trace(db, project_id, first, changes)
+        await trace_edits.retag(db, project_id, [first, second], add=["more"], remove=["old"])
     assert await times(database, first) == {"new": START, "more": START}
     assert await times(database, second) == {"more": START + timedelta(seconds=1)}
 
@@ -109,7 +110,7 @@ async def test_tagged_traces_of_a_period_are_found_by_the_time_they_were_moved_t
     database: Database, project_id: ProjectId, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
     if large:
-        monkeypatch.setattr(totals, "LARGE", 0)
+        monkeypatch.setattr(totals, "LARGE_TOTAL", 0)
     ids = await store_traces(database, project_id, 4, tags=["x"])
     await store_traces(database, project_id, 4, tags=["z"])
     both = body_of(tags=["x", "y"], started_at=(START + timedelta(seconds=4)).isoformat())
@@ -121,9 +122,9 @@ async def test_tagged_traces_of_a_period_are_found_by_the_time_they_were_moved_t
         since, until = (START + timedelta(seconds=s) for s in (after, before))
         asked = TraceListFilters(tags=tags, started_after=since, started_before=until)
         async with database.read() as db:
-            found, total = await traces.page(db, project_id, asked, Listing(limit=2))
+            found, total = await trace_reads.page(db, project_id, asked, Listing(limit=2))
             run = TraceFilters(tags=tags, date_from=since, date_to=until)
-            matching = list(await db.scalars(traces.matching_ids(project_id, run)))
+            matching = list(await db.scalars(trace_reads.matching_ids(project_id, run)))
             assert len(matching) == total
         return [ids.index(stored.row.id) for stored in found], total
 

@@ -1,0 +1,96 @@
+"""Which waiting runs begin, and in which order."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from core.db.database import Database
+from core.db.tables import EvalRun
+from core.ids import ProjectId, RunStatus
+from core.queries import run_admission, run_rows, run_upkeep
+from core.run_spec import OpenRunLimits
+from tests.conftest import make_project
+from tests.factories import end_run, new_run
+
+LIMITS = OpenRunLimits(per_project=2, in_all=3)
+
+
+async def post(
+    database: Database, project_id: ProjectId, limits: OpenRunLimits = LIMITS
+) -> EvalRun:
+    async with database.write() as db:
+        row = await run_rows.create(db, new_run(project_id))
+        await run_admission.admit_at_once(db, row, limits)
+    return row
+
+
+async def admit(database: Database, limits: OpenRunLimits = LIMITS) -> list[UUID]:
+    async with database.write() as db:
+        return [row.id for row in await run_admission.admit_next(db, limits)]
+
+
+async def before(database: Database, run: EvalRun) -> int:
+    async with database.read() as db:
+        return await run_admission.count_before(db, run)
+
+
+async def test_a_run_begins_at_once_while_there_is_room(
+    database: Database, project_id: ProjectId
+) -> None:
+    runs = [await post(database, project_id) for _ in range(4)]
+    assert [run.admitted_at is not None for run in runs] == [True, True, False, False]
+    assert [await before(database, run) for run in runs[2:]] == [0, 1]
+
+
+async def test_runs_of_a_project_begin_in_the_order_they_were_posted(
+    database: Database, project_id: ProjectId
+) -> None:
+    runs = [await post(database, project_id) for _ in range(6)]
+    begun: list[UUID] = []
+    for done in runs[:4]:
+        assert await admit(database) == []
+        await end_run(database, project_id, done.id)
+        begun += await admit(database)
+    assert begun == [run.id for run in runs[2:]]
+
+
+async def test_a_run_does_not_overtake_those_that_wait(
+    database: Database, project_id: ProjectId
+) -> None:
+    runs = [await post(database, project_id) for _ in range(3)]
+    await end_run(database, project_id, runs[0].id)
+    late = await post(database, project_id)
+    assert late.admitted_at is None
+    assert await admit(database) == [runs[2].id]
+
+
+async def test_the_project_with_the_fewest_runs_under_way_is_next(
+    database: Database, project_id: ProjectId
+) -> None:
+    limits = replace(LIMITS, per_project=10, in_all=4)
+    busy = [await post(database, project_id, limits) for _ in range(8)]
+    other = await make_project(database, "other")
+    late = [await post(database, other, limits) for _ in range(2)]
+    for done in busy[:3]:
+        await end_run(database, project_id, done.id)
+    begun = await admit(database, limits)
+    assert set(begun) == {late[0].id, late[1].id, busy[4].id}
+
+
+async def test_a_waiting_run_that_is_cancelled_is_over_at_once(
+    database: Database, project_id: ProjectId
+) -> None:
+    runs = [await post(database, project_id) for _ in range(3)]
+    async with database.write() as db:
+        row = await run_rows.request_cancel(db, project_id, runs[2].id)
+    assert (row.status, row.error_message) == (RunStatus.FAILED, run_rows.CANCELLED)
+    await end_run(database, project_id, runs[0].id)
+    assert await admit(database) == []
+
+
+async def test_runs_that_wait_are_not_taken_for_lost(
+    database: Database, project_id: ProjectId
+) -> None:
+    runs = [await post(database, project_id) for _ in range(3)]
+    async with database.read() as db:
+        lost = await run_upkeep.unfinished(db, older_than_seconds=-1, limit=10)
+    assert [row.id for row in lost] == [run.id for run in runs[:2]]

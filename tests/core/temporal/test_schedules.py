@@ -1,0 +1,159 @@
+"""Schedules on a real Temporal: created, replaced, removed, and their due times."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from temporalio.client import Client, ScheduleOverlapPolicy
+
+from core.cron import cron_of
+from core.errors import Unavailable
+from core.ids import TargetType
+from core.temporal.schedules import MAX_JITTER, MonitorSchedule, Schedules
+from tests.calendar import strikes
+
+
+def clock_of(**overrides: object) -> MonitorSchedule:
+    made = MonitorSchedule(
+        monitor_id=uuid4(),
+        project_id=uuid4(),
+        target_type=TargetType.TRACE,
+        name="nightly",
+        cadence="daily",
+        paused=False,
+        revision=1,
+    )
+    return replace(made, **overrides)  # type: ignore[arg-type] # of whichever field
+
+
+@pytest.fixture
+def schedules(temporal_client: Client, task_queue: str) -> Schedules:
+    return Schedules(temporal_client, task_queue=task_queue)
+
+
+async def next_times(client: Client, clock: MonitorSchedule, count: int) -> list[datetime]:
+    described = await client.get_schedule_handle(f"eval-monitor-{clock.monitor_id}").describe()
+    return list(described.info.next_action_times)[:count]
+
+
+async def test_a_schedule_says_what_an_operator_needs(
+    schedules: Schedules, temporal_client: Client, task_queue: str
+) -> None:
+    clock = clock_of(cadence="cron:30 6 * * mon")
+    await schedules.put(clock)
+    described = await temporal_client.get_schedule_handle(
+        f"eval-monitor-{clock.monitor_id}"
+    ).describe()
+    assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
+    assert described.schedule.policy.catchup_window == timedelta(hours=12)
+    assert described.schedule.state.note == clock.note
+    assert "cron:30 6 * * mon" in clock.note
+    attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}
+    assert attributes == {
+        "AssayProject": str(clock.project_id),
+        "AssayTargetType": "TRACE",
+        "AssayMonitor": str(clock.monitor_id),
+    }
+
+
+async def test_a_changed_cadence_leaves_nothing_of_the_old_one(
+    schedules: Schedules, temporal_client: Client
+) -> None:
+    clock = clock_of(cadence="cron:0 3 * * *")
+    await schedules.put(clock)
+    changed = replace(clock, cadence="cron:0 15 * * *")
+    await schedules.put(changed)
+    now = datetime.now(UTC)
+    assert await next_times(temporal_client, clock, 5) == list(
+        islice(strikes("0 15 * * *", now), 5)
+    )
+
+
+async def test_monitors_of_a_named_cadence_do_not_all_start_at_midnight(
+    schedules: Schedules, temporal_client: Client
+) -> None:
+    clocks = [clock_of() for _ in range(5)]
+    delays = set[timedelta]()
+    for clock in clocks:
+        await schedules.put(clock)
+        times = await next_times(temporal_client, clock, 2)
+        delays |= {at - at.replace(hour=0, minute=0, second=0, microsecond=0) for at in times}
+    assert len(delays) > 1
+    assert all(delay <= MAX_JITTER for delay in delays)
+
+
+async def test_a_paused_schedule_has_no_next_run(schedules: Schedules) -> None:
+    clock = clock_of(cadence="cron:0 0 * * *")
+    await schedules.put(clock)
+    [first] = islice(strikes("0 0 * * *", datetime.now(UTC)), 1)
+    assert await schedules.next_run(clock.monitor_id) == first
+    await schedules.put(replace(clock, paused=True))
+    assert await schedules.next_run(clock.monitor_id) is None
+    await schedules.put(clock)
+    assert await schedules.next_run(clock.monitor_id) == first
+
+
+async def test_what_is_not_there_has_no_next_run_and_can_be_removed(schedules: Schedules) -> None:
+    assert await schedules.next_run(uuid4()) is None
+    await schedules.remove(uuid4())
+    clock = clock_of()
+    await schedules.put(clock)
+    await schedules.remove(clock.monitor_id)
+    assert await schedules.next_run(clock.monitor_id) is None
+
+
+async def test_without_temporal_everything_is_unavailable() -> None:
+    lazy = await Client.connect("127.0.0.1:1", lazy=True)
+    schedules = Schedules(lazy, task_queue="q")
+    for work in (
+        schedules.put(clock_of()),
+        schedules.remove(uuid4()),
+        schedules.next_run(uuid4()),
+        schedules.listed(),
+    ):
+        with pytest.raises(Unavailable):
+            await work
+
+
+def field(low: int, high: int, names: tuple[str, ...] = ()) -> st.SearchStrategy[str]:
+    number = st.integers(low, high)
+    value = st.one_of(number.map(str), *([st.sampled_from(names)] if names else []))
+    span = st.tuples(number, number).map(lambda two: f"{min(two)}-{max(two)}")
+    step = st.integers(1, high).map(lambda n: f"/{n}")
+    stepped = st.tuples(st.one_of(st.just("*"), span, number.map(str)), step).map("".join)
+    part = st.one_of(st.just("*"), value, span, stepped)
+    return st.lists(part, min_size=1, max_size=3).map(",".join)
+
+
+CRON = st.tuples(
+    field(0, 59),
+    field(0, 23),
+    field(1, 28),
+    field(1, 12, ("jan", "FEB", "Dec")),
+    field(0, 7, ("sun", "MON", "Sat")),
+).map(" ".join)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(cron=CRON)
+@example(cron="* 0 17 1 1-7")
+@example(cron="0 0 * * 1/1")
+async def test_temporal_takes_what_we_take_and_strikes_when_cron_says(
+    schedules: Schedules, temporal_client: Client, cron: str
+) -> None:
+    clock = clock_of(cadence=f"cron:{cron}")
+    assert cron_of(clock.cadence).split()[:4] == cron.split()[:4]
+    await schedules.put(clock)
+    before = datetime.now(UTC)
+    times = await next_times(temporal_client, clock, 3)
+    expected = list(islice(strikes(cron, before), 4))
+    assert times in (expected[:3], expected[1:])
+    await schedules.remove(clock.monitor_id)

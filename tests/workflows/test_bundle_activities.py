@@ -1,0 +1,115 @@
+"""One activity tries the pairs of a trace together; the remaining pairs are judged one by one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from core.db.tables import EvalRun
+from core.errors import JudgeBusy, JudgeUnusable
+from core.ids import RunStatus, ScoreStatus
+from evals.judges.protocol import Question, Usage
+from tests.workflows.conftest import METRICS, Stack
+from tests.workflows.judges import Doors
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+async def scheduled(stack: Stack, run: EvalRun) -> list[str]:
+    """The activities of a run without batches."""
+    history = await stack.handle(run).fetch_history()
+    return [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+
+
+async def test_the_pairs_of_a_trace_take_one_activity(stack: Stack) -> None:
+    async with stack.worker():
+        run = await stack.post(traces=2, with_pairs=True)
+        await stack.handle(run).result()
+        alone = await stack.post(traces=1, with_pairs=True, bundle=False)
+        await stack.handle(alone).result()
+    assert await scheduled(stack, run) == ["judge_bundle"] * 2
+    assert await scheduled(stack, alone) == ["judge_pair"] * 3
+    scores = await stack.scores(run)
+    assert [score.status for score in scores] == [ScoreStatus.SUCCESS] * 6
+    progress = await stack.handle(run).result()
+    assert (progress.evaluated_count, progress.failed_count) == (2, 0)
+
+
+async def test_a_busy_judge_costs_a_bundle_nothing_twice(stack: Stack) -> None:
+    async def busy_after_a_call(question: Question[Any], times: int) -> None:
+        if times == 1:
+            busy = JudgeBusy("503", provider="scripted", retry_after=0.1)
+            raise busy.having_spent(Usage(calls=1, prompt_tokens=100, cost_usd=0.002))
+
+    stack.judges.script = busy_after_a_call
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        await stack.handle(run).result()
+    assert await scheduled(stack, run) == ["judge_bundle", *["judge_pair"] * 3]
+    scores = await stack.scores(run)
+    assert [score.status for score in scores] == [ScoreStatus.SUCCESS] * 3
+    assert stack.judges.asked.total() == 2
+    assert sum(score.judge_calls for score in scores) == 2
+    assert sum(score.cost_usd or 0 for score in scores) == pytest.approx(0.003)
+
+
+async def test_a_part_that_cannot_be_judged_now_holds_up_no_other(stack: Stack) -> None:
+    waiting, mended = asyncio.Event(), asyncio.Event()
+
+    async def alone_later(question: Question[Any], times: int) -> None:
+        if question.shared_by == 1 and not mended.is_set():
+            waiting.set()
+            raise JudgeBusy("429", provider="scripted", retry_after=0.1, rate_limited=True)
+
+    stack.judges.script = alone_later
+    stack.judges.spoiled = frozenset({"tool_correctness"})
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        await waiting.wait()
+        async with asyncio.timeout(10):
+            while len(await stack.scores(run)) < 2:
+                await asyncio.sleep(0.02)
+        others = {score.name for score in await stack.scores(run)}
+        mended.set()
+        await stack.handle(run).result()
+    assert others == {*METRICS} - {"tool_correctness"}
+    assert await scheduled(stack, run) == ["judge_bundle", "judge_pair"]
+    scores = await stack.scores(run)
+    assert [score.status for score in scores] == [ScoreStatus.SUCCESS] * 3
+    # The shared call, and the call for the part alone.
+    assert sum(score.judge_calls for score in scores) == 2
+
+
+async def test_a_lost_worker_leaves_its_bundle_to_single_pairs(stack: Stack) -> None:
+    doors = stack.judges.script = Doors()
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        await doors.reached.wait()
+        [pending] = await stack.eval_runs.pending_activities(run.id)
+        assert pending.judges
+        await stack.eval_runs.fail_attempt(pending, "The worker was killed.")
+        doors.open.set()
+        await stack.handle(run).result()
+    assert await scheduled(stack, run) == ["judge_bundle", *["judge_pair"] * 3]
+    scores = await stack.scores(run)
+    assert [score.status for score in scores] == [ScoreStatus.SUCCESS] * 3
+
+
+async def test_a_refused_key_stops_the_run_at_its_first_bundle(stack: Stack) -> None:
+    async def bad_key(_question: Question[Any], _times: int) -> None:
+        raise JudgeUnusable("Incorrect API key provided.", provider="scripted")
+
+    stack.judges.script = bad_key
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        with pytest.raises(WorkflowFailureError):
+            await stack.handle(run).result()
+    assert await scheduled(stack, run) == ["judge_bundle"]
+    assert stack.judges.asked.total() == 1
+    row = await stack.row(run)
+    assert (row.status, row.error_message) == (RunStatus.FAILED, "Incorrect API key provided.")
