@@ -26,7 +26,12 @@ from core.embedded.stack import dynamic_config
 from core.ids import ProjectId
 from core.temporal.client import SEARCH_ATTRIBUTES
 
+pytest_plugins = ["tests.hanging"]
+
 TESTS = Path(__file__).parent
+
+SECONDS_OF_LONG_TESTS = 1800
+"""The longest time of one test of `make chaos` or `make tracers`."""
 
 SERVERS = frozenset({"postgres", "temporal_server", "service", "shared_service", "sqlite_service"})
 """Fixtures that start a server or serve the API."""
@@ -69,6 +74,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("chaos") or item.get_closest_marker("tracers"):
+            item.add_marker(pytest.mark.timeout(SECONDS_OF_LONG_TESTS))
     if not config.getoption("quick"):
         return
     kept = [item for item in items if isinstance(item, pytest.Function) and is_quick(item)]
