@@ -79,10 +79,23 @@ class SweepTurn:
 
 @dataclass(frozen=True)
 class SweptTurn:
-    """The numbers of deleted rows by kind. `place` is None if the project needs no further turn."""
+    """The numbers of deleted rows by kind. `place` is None if the project needs no further turn.
+
+    `longest_seconds`: the longest time that one transaction took.
+    """
 
     deleted: dict[str, int]
     place: SweepPlace | None = None
+    longest_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """What a sweep of all projects has done. `failed` counts projects whose turn failed."""
+
+    deleted: dict[str, int]
+    failed: int
+    longest_seconds: float
 
 
 @dataclass(frozen=True)

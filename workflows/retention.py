@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.retention.sweeping import Retention
-    from core.retention import SweepTurn
+    from core.retention import SweepOutcome, SweepTurn
     from core.temporal.client import RETENTION_WORKFLOW
     from workflows.policies import BOOKKEEPING, SWEEPING
 
@@ -24,7 +24,8 @@ class SweepState:
     """What an execution passes to its continuation.
 
     `after`: the last project of the pages read so far. `waiting`: the next turns of projects that
-    have had one. `failed` counts projects whose turn failed.
+    have had one. `failed` counts projects whose turn failed. `longest_seconds`: the longest time
+    that one transaction took.
     """
 
     after: UUID | None = None
@@ -32,6 +33,7 @@ class SweepState:
     waiting: list[SweepTurn] = field(default_factory=list)
     deleted: dict[str, int] = field(default_factory=dict)
     failed: int = 0
+    longest_seconds: float = 0.0
     turns_per_execution: int = 500
 
 
@@ -44,8 +46,7 @@ class RetentionWorkflow:
         self._turns = 0
 
     @workflow.run
-    async def run(self, state: SweepState | None = None) -> dict[str, int]:
-        """Returns the numbers of deleted rows by kind."""
+    async def run(self, state: SweepState | None = None) -> SweepOutcome:
         self._state = state or self._state
         while not self._state.all_found:
             await self._visit_page()
@@ -53,18 +54,17 @@ class RetentionWorkflow:
             self._continue_if_long()
             turn = self._state.waiting.pop(0)
             await self._take(turn)
-        await workflow.execute_activity_method(
-            Retention.end_sweep, args=[self._state.deleted, self._state.failed], **BOOKKEEPING
-        )
-        if self._state.failed:
+        outcome = SweepOutcome(self._state.deleted, self._state.failed, self._state.longest_seconds)
+        await workflow.execute_activity_method(Retention.end_sweep, outcome, **BOOKKEEPING)
+        if outcome.failed:
             # The schedule then shows that the last sweep failed.
             raise ApplicationError(
-                f"The expired rows of {self._state.failed} projects could not be deleted; the "
+                f"The expired rows of {outcome.failed} projects could not be deleted; the "
                 "worker's log has the errors.",
                 type=FAILED,
                 non_retryable=True,
             )
-        return self._state.deleted
+        return outcome
 
     @workflow.query
     def progress(self) -> dict[str, int]:
@@ -92,6 +92,7 @@ class RetentionWorkflow:
                 raise
             self._state.failed += 1
             return
+        self._state.longest_seconds = max(self._state.longest_seconds, swept.longest_seconds)
         for kind, count in swept.deleted.items():
             self._state.deleted[kind] = self._state.deleted.get(kind, 0) + count
         if swept.place is not None and len(self._state.waiting) < MAX_WAITING:

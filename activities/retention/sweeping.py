@@ -14,7 +14,13 @@ from core.db.database import Database
 from core.errors import NotFound
 from core.ids import ProjectId
 from core.queries import expired_rows, projects
-from core.retention import ExpiredProjects, RetentionDays, SweepTurn, SweptTurn
+from core.retention import (
+    ExpiredProjects,
+    RetentionDays,
+    SweepOutcome,
+    SweepTurn,
+    SweptTurn,
+)
 
 TURN_SECONDS: Final = 3.0
 """How long one project's rows are deleted before the next project's."""
@@ -71,13 +77,17 @@ class Retention:
 
         mine = ProjectTurn(self._database, project, turn.place, clock.now())
         place = await mine.delete(expired_rows.days_of(project, self._days), goes_on)
-        return SweptTurn(dict(mine.deleted), place)
+        return SweptTurn(dict(mine.deleted), place, mine.pace.longest)
 
     @activity.defn(name="end_retention_sweep")
     @translate_errors
-    async def end_sweep(self, deleted: dict[str, int], failed: int) -> None:
-        """Logs what the sweep has deleted."""
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(deleted.items()))
-        log.info("Retention has deleted %s", counts or "nothing")
-        if failed:
-            log.warning("The expired rows of %d projects could not be deleted", failed)
+    async def end_sweep(self, outcome: SweepOutcome) -> None:
+        """Logs what the sweep has done."""
+        counts = [f"{count:,} {kind}" for kind, count in sorted(outcome.deleted.items())]
+        log.info(
+            "Retention has deleted %s; the longest transaction took %.0f ms",
+            ", ".join(counts) or "nothing",
+            1000 * outcome.longest_seconds,
+        )
+        if outcome.failed:
+            log.warning("The expired rows of %d projects could not be deleted", outcome.failed)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from activities.retention.pace import Pace
+from activities.retention.write_pace import WritePace
 from core import clock
 from core.db.database import Database, Writer
 from core.ids import ProjectId
@@ -34,7 +34,7 @@ class TraceSweep:
     """
 
     def __init__(
-        self, database: Database, project_id: ProjectId, pace: Pace, *, after: Place | None
+        self, database: Database, project_id: ProjectId, pace: WritePace, *, after: Place | None
     ) -> None:
         self._database = database
         self._project_id = project_id

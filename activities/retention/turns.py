@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from activities.retention.pace import Pace
 from activities.retention.trace_sweep import TraceSweep
+from activities.retention.write_pace import WritePace
 from core.db.database import Database, Writer
 from core.ids import ProjectId
 from core.queries import expired_rows, expired_runs
@@ -41,7 +41,7 @@ class ProjectTurn:
         if place is not None and place.moment is not None and place.trace_id is not None:
             after = place.moment, place.trace_id
         self._began_after = after
-        self.pace = Pace(database)
+        self.pace = WritePace(database)
         self._traces = TraceSweep(database, self._project_id, self.pace, after=after)
         self._runs: Sequence[UUID] = ()
         self.deleted: Counter[str] = Counter()

@@ -19,7 +19,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from activities.retention import pace, sweeping
+from activities.retention import sweeping, write_pace
 from core import clock, migrations
 from core.db.database import Database
 from core.db.tables import EvalRun
@@ -226,7 +226,7 @@ async def swept(stack: Stack) -> str:
         await traces_from(stack.database, project_id, count, old)
         async with stack.database.write() as db:
             await projects.change(db, project_id, {"retention_traces_days": 7})
-    sweeping.TURN_SECONDS, pace.MIN_ROWS, pace.MAX_ROWS = 0.0, 1, 1  # type: ignore[misc]  # one trace per turn
+    sweeping.TURN_SECONDS, write_pace.MIN_ROWS, write_pace.MAX_ROWS = 0.0, 1, 1  # type: ignore[misc]  # one trace per turn
     workflow_id = "retention-assay"
     await stack.client.execute_workflow(
         RetentionWorkflow.run,

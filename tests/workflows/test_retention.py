@@ -14,7 +14,7 @@ from activities.retention.turns import ProjectTurn
 from core import clock
 from core.db.database import Database
 from core.queries import projects
-from core.retention import RetentionDays
+from core.retention import RetentionDays, SweepOutcome
 from core.temporal.retention_schedule import RetentionSchedule
 from tests.activities.retention.ages import ids_in, run_over, traces_from
 from tests.conftest import make_project
@@ -29,7 +29,7 @@ MONTH = RetentionDays(traces=30, runs=30)
 
 async def sweep(
     stack: Stack, state: SweepState | None = None
-) -> WorkflowHandle[RetentionWorkflow, dict[str, int]]:
+) -> WorkflowHandle[RetentionWorkflow, SweepOutcome]:
     return await stack.client.start_workflow(
         RetentionWorkflow.run,
         state,
@@ -46,7 +46,7 @@ async def test_a_sweep_deletes_expired_rows_of_every_project(stack: Stack) -> No
         await run_over(stack.database, project_id, ids, ended=OLD)
     async with stack.worker(retention_traces_days=30, retention_runs_days=30):
         handle = await sweep(stack)
-        assert await handle.result() == {"traces": 6, "runs": 2}
+        assert (await handle.result()).deleted == {"traces": 6, "runs": 2}
         assert await handle.query(RetentionWorkflow.progress) == {"traces": 6, "runs": 2}
     for project_id in (stack.project_id, other):
         assert len(await ids_in(stack.database, "trace", project_id)) == 1
@@ -56,7 +56,7 @@ async def test_a_sweep_deletes_expired_rows_of_every_project(stack: Stack) -> No
 async def test_without_settings_a_sweep_deletes_nothing(stack: Stack) -> None:
     await traces_from(stack.database, stack.project_id, 2, OLD)
     async with stack.worker():
-        assert await (await sweep(stack)).result() == {}
+        assert (await (await sweep(stack)).result()).deleted == {}
     assert len(await ids_in(stack.database, "trace", stack.project_id)) == 2
 
 
@@ -72,8 +72,8 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
 
     monkeypatch.setattr(ProjectTurn, "__init__", init)
     monkeypatch.setattr(sweeping, "TURN_SECONDS", 0.0)
-    monkeypatch.setattr("activities.retention.pace.MIN_ROWS", 1)
-    monkeypatch.setattr("activities.retention.pace.MAX_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MIN_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_ROWS", 1)
     return taken
 
 
@@ -86,7 +86,7 @@ async def test_a_project_with_many_expired_rows_does_not_delay_another(
         await traces_from(stack.database, project_id, count, OLD)
     async with stack.worker(retention_traces_days=30):
         handle = await sweep(stack, SweepState(turns_per_execution=3))
-        assert await handle.result() == {"traces": 10}
+        assert (await handle.result()).deleted == {"traces": 10}
     assert set(turns[:2]) == set(turns[2:4]) == {stack.project_id, other}
     assert turns.count(other) <= 3
     first = await handle.describe()
@@ -98,7 +98,7 @@ async def test_a_sweep_passes_traces_that_must_stay(stack: Stack, turns: list[UU
     await traces_from(stack.database, stack.project_id, 3, OLD)
     await run_over(stack.database, stack.project_id, [str(one) for one in needed], ended=None)
     async with stack.worker(retention_traces_days=30):
-        assert await (await sweep(stack)).result() == {"traces": 3}
+        assert (await (await sweep(stack)).result()).deleted == {"traces": 3}
     assert await ids_in(stack.database, "trace", stack.project_id) == set(needed)
 
 
@@ -106,8 +106,8 @@ async def test_a_sweep_goes_on_after_its_worker_was_killed(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await traces_from(stack.database, stack.project_id, 5, OLD)
-    monkeypatch.setattr("activities.retention.pace.MIN_ROWS", 1)
-    monkeypatch.setattr("activities.retention.pace.MAX_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MIN_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_ROWS", 1)
     reached, stays = asyncio.Event(), asyncio.Event()
     real = ProjectTurn.delete
     monkeypatch.setitem(policies.SWEEPING, "heartbeat_timeout", timedelta(seconds=1))
@@ -135,21 +135,21 @@ async def test_a_stopping_worker_ends_its_turn_after_the_open_transaction(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "TURN_SECONDS", 3600.0)
-    monkeypatch.setattr("activities.retention.pace.MIN_ROWS", 1)
-    monkeypatch.setattr("activities.retention.pace.MAX_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MIN_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_ROWS", 1)
     # A pause after each trace that is longer than the worker takes to stop without it.
-    monkeypatch.setattr("activities.retention.pace.MAX_SHARE", 1e-9)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_SHARE", 1e-9)
     await traces_from(stack.database, stack.project_id, 20, OLD)
-    monkeypatch.setattr("activities.retention.pace.MAX_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_PAUSE_SECONDS", 0.5)
     async with stack.worker(retention_traces_days=30):
         handle = await sweep(stack)
         while len(await ids_in(stack.database, "trace", stack.project_id)) == 20:
             await asyncio.sleep(0.01)
     left = len(await ids_in(stack.database, "trace", stack.project_id))
     assert 10 < left < 20, "the turn would have gone on for ten seconds"
-    monkeypatch.setattr("activities.retention.pace.MAX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_PAUSE_SECONDS", 0.0)
     async with stack.worker(retention_traces_days=30):
-        assert (await handle.result())["traces"] == 20
+        assert (await handle.result()).deleted["traces"] == 20
 
 
 async def test_a_project_that_fails_leaves_the_others_their_turn(

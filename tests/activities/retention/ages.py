@@ -1,7 +1,7 @@
 """Rows of a chosen age, and turns over them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,11 @@ from core.ids import ProjectId, RunStatus
 from core.queries import run_pairs, run_rows, run_sampling
 from core.retention import RetentionDays, SweepTurn, SweptTurn
 from tests.factories import new_run, new_score, store_traces
+
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+CUTOFF = NOW - timedelta(days=30)
+OLD = CUTOFF - timedelta(days=1)
+YOUNG = NOW - timedelta(days=1)
 
 
 def _key(table: Table) -> Column[Any]:

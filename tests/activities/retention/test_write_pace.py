@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from activities.retention import pace
-from activities.retention.pace import MAX_ROWS, MIN_ROWS, TARGET_SECONDS, Pace
+from activities.retention import write_pace
+from activities.retention.write_pace import MAX_ROWS, MIN_ROWS, TARGET_SECONDS, WritePace
 from core.db.database import Database, Writer
 
 
@@ -26,7 +26,7 @@ class Clockwork:
 @pytest.fixture
 def clockwork(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
     made = Clockwork()
-    monkeypatch.setattr(pace, "time", made)
+    monkeypatch.setattr(write_pace, "time", made)
     monkeypatch.setattr(asyncio, "sleep", made.sleep)
     return made
 
@@ -34,7 +34,7 @@ def clockwork(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
 async def test_transactions_take_about_their_time_and_a_quarter_of_all_time(
     sqlite: Database, clockwork: Clockwork
 ) -> None:
-    paced, seconds_per_row = Pace(sqlite), 0.0001
+    paced, seconds_per_row = WritePace(sqlite), 0.0001
     sizes: list[int] = []
 
     async def work(db: Writer) -> None:
@@ -45,7 +45,7 @@ async def test_transactions_take_about_their_time_and_a_quarter_of_all_time(
         await paced.write(work)
     assert sizes[0] == MIN_ROWS
     assert sizes[-1] * seconds_per_row == pytest.approx(TARGET_SECONDS, rel=0.1)
-    assert max(sizes) * seconds_per_row < pace.MAX_HELD_SECONDS
+    assert max(sizes) * seconds_per_row < write_pace.MAX_HELD_SECONDS
     assert sum(clockwork.pauses) == pytest.approx(3 * clockwork.now)
     seconds_per_row = 0.002  # the disk has become slow
     await paced.write(work)
@@ -56,7 +56,7 @@ async def test_transactions_take_about_their_time_and_a_quarter_of_all_time(
 async def test_a_fast_database_does_not_make_transactions_endless(
     sqlite: Database, clockwork: Clockwork
 ) -> None:
-    paced = Pace(sqlite)
+    paced = WritePace(sqlite)
 
     async def work(db: Writer) -> None:
         clockwork.now += 1e-9
@@ -69,7 +69,7 @@ async def test_a_fast_database_does_not_make_transactions_endless(
 async def test_the_wait_for_other_writers_does_not_count(
     sqlite: Database, clockwork: Clockwork
 ) -> None:
-    paced = Pace(sqlite)
+    paced = WritePace(sqlite)
 
     async def work(db: Writer) -> None:
         clockwork.now += 0.01

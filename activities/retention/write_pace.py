@@ -23,7 +23,7 @@ MIN_ROWS: Final = 20
 MAX_ROWS: Final = 2_000
 
 
-class Pace:
+class WritePace:
     """Adapts the number of rows per transaction to what the database can do.
 
     `rows` is the number for the next transaction, `longest` the longest time that one has taken.
