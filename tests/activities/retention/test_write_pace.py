@@ -27,6 +27,7 @@ class Clockwork:
 def clockwork(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
     made = Clockwork()
     monkeypatch.setattr(write_pace, "time", made)
+    monkeypatch.setattr(write_pace, "MAX_PAUSE_SECONDS", 1.0)
     monkeypatch.setattr(asyncio, "sleep", made.sleep)
     return made
 
