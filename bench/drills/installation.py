@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import httpx
 import psutil
+from sqlalchemy.exc import SQLAlchemyError
 
 from bench.stack import API_KEY, READY_SECONDS, Stack
 from core.db.database import Database
@@ -39,14 +40,16 @@ class Installation:
     database: Database
     _supervised: dict[str, SupervisedProcess] = field(default_factory=dict)
 
-    async def start(self, name: str, *, port: int | None = None, **variables: str) -> None:
+    async def start(
+        self, name: str, variables: Mapping[str, str] | None = None, *, port: int | None = None
+    ) -> None:
         """Starts a process and waits until it serves.
 
         `port` is the port of another API. `variables` are set for this process alone.
         """
         plan = self.plan if port is None else replace(self.plan, api_port=port)
         role = _role(plan, name)
-        own = {**self.variables, **role.extra, **variables}
+        own = {**self.variables, **role.extra, **(variables or {})}
         process = SupervisedProcess(
             replace(role, log=name, inherits=is_of_the_system, extra=own), self.plan.home
         )
@@ -61,6 +64,12 @@ class Installation:
             "temporal": self._temporal_listens,
         }
         await process.wait_until(ready[name.partition("-")[0]], seconds=READY_SECONDS)
+
+    async def start_all(self, *names: str) -> None:
+        """Starts processes at the same time; those that need others wait for them."""
+        async with asyncio.TaskGroup() as starting:
+            for name in names:
+                starting.create_task(self.start(name))
 
     async def stop(self, name: str) -> None:
         """Sends SIGTERM and waits. A worker finishes its open judge calls."""
@@ -108,8 +117,12 @@ class Installation:
         del self.stack.processes[name]
 
     async def _is_registered(self, pid: int) -> bool:
-        async with self.database.read() as db:
-            lives = await workers.lives(db)
+        """False also if the database has no tables yet."""
+        try:
+            async with self.database.read() as db:
+                lives = await workers.lives(db)
+        except (SQLAlchemyError, OSError):
+            return False
         return any(life.worker_id.startswith(f"{pid}@") for life in lives)
 
     async def _temporal_listens(self) -> bool:

