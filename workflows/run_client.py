@@ -163,11 +163,7 @@ class EvalRunClient:
                     id=f"{request.spec.run_id}-resolved",
                     rpc_timeout=timedelta(seconds=wait_seconds),
                 )
-        except (
-            TimeoutError,
-            WorkflowUpdateRPCTimeoutOrCancelledError,
-            WorkflowUpdateFailedError,
-        ):
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError):
             # The SDK replaces a cancellation of the caller by its own error, too.
             raise_if_cancelled()
             return None
