@@ -12,6 +12,7 @@ from core.errors import Invalid, RateLimited
 from core.ids import ProjectId
 from core.queries import quotas
 from core.settings import Settings
+from core.single_flight import SingleFlight
 
 _KEPT_SECONDS: Final = 15.0
 _MAX_PROJECTS: Final = 10_000
@@ -25,8 +26,8 @@ class Quotas:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._pairs: TTLCache[ProjectId, int] = TTLCache(_MAX_PROJECTS, _KEPT_SECONDS)
-        self._bytes: TTLCache[ProjectId, int] = TTLCache(_MAX_PROJECTS, _KEPT_SECONDS)
+        self._pairs = _KeptCounts(database, quotas.pairs_of_a_day)
+        self._bytes = _KeptCounts(database, quotas.stored_bytes)
 
     async def check_unfinished(self, db: Reader, project_id: ProjectId) -> None:
         """Checks whether the project may have another unfinished run. Raises RateLimited."""
@@ -38,8 +39,7 @@ class Quotas:
     async def check_pairs(self, project_id: ProjectId) -> None:
         """Checks whether the project may open runs of more pairs today. Raises RateLimited."""
         quota = self._settings.run_quota
-        opened = await self._remembered(self._pairs, project_id, quotas.pairs_of_a_day)
-        if opened >= quota.pairs_per_day:
+        if await self._pairs.of(project_id) >= quota.pairs_per_day:
             raise RateLimited(quota.too_many_pairs, retry_after=_RETRY_PAIRS_SECONDS)
 
     async def check_new_monitor(self, db: Reader, project_id: ProjectId) -> None:
@@ -62,21 +62,34 @@ class Quotas:
     async def check_storage(self, project_id: ProjectId) -> None:
         """Checks whether the project may store more traces. Raises Invalid."""
         most = self._settings.max_stored_bytes
-        if await self._remembered(self._bytes, project_id, quotas.stored_bytes) >= most:
+        if await self._bytes.of(project_id) >= most:
             raise Invalid(
                 f"This project keeps {most} bytes of traces, as many as ASSAY_MAX_STORED_BYTES "
                 "allows. Delete some traces first."
             )
 
-    async def _remembered(
-        self,
-        known: TTLCache[ProjectId, int],
-        project_id: ProjectId,
-        count: Callable[[Reader, ProjectId], Awaitable[int]],
-    ) -> int:
-        remembered = known.get(project_id)
-        if remembered is None:
-            async with self._database.read_autocommit() as db:
-                remembered = await count(db, project_id)
-            known[project_id] = remembered
-        return remembered
+
+class _KeptCounts:
+    """A count per project, valid for a while. Concurrent callers share one query."""
+
+    def __init__(
+        self, database: Database, count: Callable[[Reader, ProjectId], Awaitable[int]]
+    ) -> None:
+        self._database = database
+        self._count = count
+        self._kept: TTLCache[ProjectId, int] = TTLCache(_MAX_PROJECTS, _KEPT_SECONDS)
+        self._queries: SingleFlight[ProjectId, int] = SingleFlight(finish_unused=True)
+
+    async def of(self, project_id: ProjectId) -> int:
+        kept = self._kept.get(project_id)
+        if kept is not None:
+            return kept
+        return await self._queries.join(project_id, lambda: self._read(project_id))
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+    async def _read(self, project_id: ProjectId) -> int:
+        async with self._database.read_autocommit() as db:
+            count = self._kept[project_id] = await self._count(db, project_id)
+        return count
