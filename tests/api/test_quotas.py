@@ -36,7 +36,7 @@ async def test_pairs_of_a_day(any_database_url: str, settings: Settings) -> None
         assert (await service.client.post(RUNS, json=two)).status_code == 202
         async with service.database.write() as db:
             await db.execute(update(EvalRun).values(total_targets=2))
-        service.stack.quotas._pairs.forget()
+        service.stack.quotas._pairs.forget(service.project_id)
         answer = await service.client.post(RUNS, json=RUN)
         assert answer.status_code == 429
         assert "ASSAY_MAX_PAIRS_PER_DAY" in answer.json()["detail"]
@@ -58,7 +58,7 @@ async def test_monitors_and_how_often_they_run(sqlite_url: str, settings: Settin
 async def test_stored_bytes(any_database_url: str, settings: Settings) -> None:
     async for service in limited(any_database_url, settings, max_stored_bytes=5000):
         trace_id = await service.post_trace(input="x" * 6000)
-        service.stack.quotas._bytes.forget()
+        service.stack.quotas._bytes.forget(service.project_id)
         spans = [{"name": "s", "started_at": "2026-01-01T00:00:00Z"}]
         trace = {"name": "n", "started_at": "2026-01-01T00:00:00Z"}
         for path, sent in ((f"/traces/{trace_id}/spans", spans), ("/traces", trace)):
@@ -66,7 +66,7 @@ async def test_stored_bytes(any_database_url: str, settings: Settings) -> None:
             assert answer.status_code == 422
             assert "ASSAY_MAX_STORED_BYTES" in answer.json()["detail"]
         assert (await service.client.delete(f"/traces/{trace_id}")).status_code == 204
-        service.stack.quotas._bytes.forget()
+        service.stack.quotas._bytes.forget(service.project_id)
         assert (await service.client.post("/traces", json=trace)).status_code == 202
 
 
