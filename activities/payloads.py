@@ -46,7 +46,7 @@ class PairRef:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Pairs of one target, which one activity tries together."""
+    """Pairs of one target, which one activity tries."""
 
     run: RunRef
     target_id: str

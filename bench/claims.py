@@ -55,15 +55,21 @@ async def store(stack: Stack, count: int, *, first: int = 0) -> None:
         await send(stack.port, posts, status=202)
 
 
-async def post(
-    stack: Stack, metrics: Sequence[str], *, first: int, count: int, model: str | None = None
+async def post(  # noqa: PLR0913  the options of a run
+    stack: Stack,
+    metrics: Sequence[str],
+    *,
+    first: int,
+    count: int,
+    model: str | None = None,
+    bundle: bool = True,
 ) -> Run:
     """Starts a run over the traces numbered from `first`, by default with the default model."""
     filters = {
         "date_from": (START + timedelta(seconds=first)).isoformat(),
         "date_to": (START + timedelta(seconds=first + count)).isoformat(),
     }
-    body = {"metrics": list(metrics), "filters": filters, "model": model}
+    body = {"metrics": list(metrics), "filters": filters, "model": model, "bundle": bundle}
     answer = await stack.client.post(RUNS, json=body)
     answer.raise_for_status()
     run: Run = answer.json()
