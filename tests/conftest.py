@@ -25,6 +25,7 @@ from core.db.tables import Project
 from core.embedded.stack import dynamic_config
 from core.ids import ProjectId
 from core.temporal.client import SEARCH_ATTRIBUTES
+from core.temporal.process_identity import process_identity
 
 pytest_plugins = ["tests.hanging"]
 
@@ -286,6 +287,7 @@ def temporal_binary() -> str:
 async def temporal_server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         data_converter=pydantic_data_converter,
+        identity=process_identity(),
         dev_server_existing_path=temporal_binary(),
         dev_server_extra_args=dynamic_config(),
         search_attributes=list(SEARCH_ATTRIBUTES),
