@@ -28,6 +28,7 @@ from core.settings import Settings
 from core.telemetry import log_ids
 from core.temporal.schedule_sync import ScheduleSync
 from workflows.comparison_client import ComparisonClient
+from workflows.maintenance.admission import RunAdmission
 from workflows.project_client import ProjectDeletions
 from workflows.run_client import EvalRunClient
 
@@ -45,6 +46,7 @@ class AppState:
     ingest: TraceIngest
     quotas: Quotas
     run_creation: RunCreation
+    admission: RunAdmission
     writes: GroupCommit
     authenticator: auth.Authenticator
     clockwork: ScheduleSync

@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from core.errors import Misconfigured, Unavailable
 from core.telemetry import tracing
 from core.temporal.payload_codec import data_converter
+from core.temporal.process_identity import process_identity
 from core.temporal.renewal import Renewable, connection_config
 
 PROJECT: Final = SearchAttributeKey.for_keyword("AssayProject")
@@ -91,6 +92,7 @@ async def connect(
         data_converter=data_converter(codec),
         plugins=[Renewable()],
         interceptors=interceptors(),
+        identity=process_identity(),
         lazy=lazy,
         runtime=runtime,
     )
