@@ -8,9 +8,9 @@ from core.db.database import Database
 from core.periodic import repeating
 from core.queries import expired_rows
 from core.retention import RetentionDays
+from core.temporal.process_identity import process_identity
 from core.temporal.retention_schedule import RetentionSchedule
 from workflows.maintenance.lease import leased
-from workflows.maintenance.presence import worker_id
 
 SYNC_SECONDS: Final = 60.0
 
@@ -24,7 +24,7 @@ async def scheduling_retention(
     async def sync() -> None:
         await sync_retention(database, schedule, days)
 
-    once = leased(database, "retention-schedule", worker_id(), sync)
+    once = leased(database, "retention-schedule", process_identity(), sync)
     async with repeating(once, every=SYNC_SECONDS, at_once=True):
         yield
 
