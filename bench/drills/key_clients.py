@@ -15,6 +15,8 @@ from bench.drills.load import none
 
 CLIENTS: Final = 8
 PAUSE_SECONDS: Final = 0.05
+LAST_CHANGE: Final = 0.6
+"""The share of the overlap after which every client has changed to the new key."""
 MAX_LATE_SECONDS: Final = 5.0
 """How long after the overlap the old key may still work."""
 
@@ -33,7 +35,7 @@ class KeyClients:
             over = asyncio.Event()
             new: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             for number in range(CLIENTS):
-                change = 0.9 * overlap_seconds * random.Random(number).random()
+                change = LAST_CHANGE * overlap_seconds * random.Random(number).random()
                 clients.create_task(self._requests(old["key"], new, change, over))
             await asyncio.sleep(1)
             path = f"/api-keys/{old['id']}/rotate"
