@@ -32,12 +32,15 @@ class SizingSize:
 
     slots: int = 50
     seconds: float = 30.0
+    idle_seconds: float = 15.0
     latencies: tuple[float, ...] = (1.0, 5.0)
     partitions: tuple[int, ...] = (1, 4)
 
 
 DEFAULT: Final = SizingSize()
-SMALL: Final = SizingSize(slots=10, seconds=6.0, latencies=(1.0,), partitions=(1,))
+SMALL: Final = SizingSize(
+    slots=10, seconds=6.0, idle_seconds=3.0, latencies=(1.0,), partitions=(1,)
+)
 
 
 @dataclass
@@ -58,8 +61,12 @@ async def drill(size: SizingSize) -> list[Claim]:
         ):
             await _start(installed, server, partitions)
             if partitions == size.partitions[0]:
+                idle = await _idle(installed, size.idle_seconds)
+                found.append(
+                    Claim("idle: share of a core, worker and Temporal", _both(idle, 100, "%"))
+                )
                 for latency in size.latencies:
-                    found += await _latency(installed, server, size, latency)
+                    found += await _latency(installed, server, idle, size, latency)
                 found += await _shards(installed)
             found.append(await _partitions(installed, size, partitions))
     return found
@@ -78,8 +85,25 @@ async def _start(installed: Installation, server: PostgresInstance, partitions: 
         await installed.start(name, {"ASSAY_DATABASE_URL": server.url(user=name)})
 
 
+async def _idle(installed: Installation, seconds: float) -> dict[str, float]:
+    """The processor time per second of processes that wait, by role."""
+    before = installed.stack.cpu_seconds()
+    await asyncio.sleep(seconds)
+    after = installed.stack.cpu_seconds()
+    return {role: (after[role] - before[role]) / seconds for role in after}
+
+
+def _both(values: dict[str, float], factor: float, unit: str) -> str:
+    worker, temporal = (factor * values[role] for role in ("worker-1", "temporal"))
+    return f"{worker:.1f} {unit}, {temporal:.1f} {unit}"
+
+
 async def _latency(
-    installed: Installation, server: PostgresInstance, size: SizingSize, latency: float
+    installed: Installation,
+    server: PostgresInstance,
+    idle: dict[str, float],
+    size: SizingSize,
+    latency: float,
 ) -> list[Claim]:
     """Judges with all slots in use, while clients read."""
     stack = installed.stack
@@ -93,7 +117,7 @@ async def _latency(
         (run,) = await load.ended()
     seconds = asyncio.get_running_loop().time() - began
     after, asked = stack.cpu_seconds(), await calls(stack)
-    cost = {role: (after[role] - before[role]) / asked for role in after}
+    cost = {role: (after[role] - before[role] - idle[role] * seconds) / asked for role in after}
     open_calls = (await stats(stack))["peak_concurrency"]
     title = f"calls of {latency:g} s"
     return [
@@ -102,8 +126,8 @@ async def _latency(
             f"{60 * asked / seconds:.0f}",
         ),
         Claim(
-            f"{title}: processor time per call, worker and Temporal",
-            f"{1000 * cost['worker-1']:.1f} ms, {1000 * cost['temporal']:.1f} ms",
+            f"{title}: processor time per call beyond idle, worker and Temporal",
+            _both(cost, 1000, "ms"),
         ),
         Claim(
             f"{title}: memory of worker and API, peak",
