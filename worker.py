@@ -181,8 +181,7 @@ async def polling(
     queues = _Queues(settings, database, judges, client, namespace)
     async with WriteBuffer(database) as buffer, TraceProcesses() as processes:
         judging_traces = TraceJudging(database, judges, buffer, processes)
-        lister = PairLister(database, sequential_from=_sequential_from(settings))
-        pairs = Pairs(database, judging_traces, lister)
+        pairs = Pairs(database, judging_traces, PairLister(database))
         bookkeeping = queues.bookkeeping(pairs, Runs(database, on_finish))
         async with judging_traces.budgets, bookkeeping:
             judging = [queues.judging(pairs, name) for name in queues.judge_queues()]
@@ -194,13 +193,6 @@ async def polling(
                 yield [bookkeeping, *started]
             finally:
                 await asyncio.gather(*(one.__aexit__(None, None, None) for one in started))
-
-
-def _sequential_from(settings: Settings) -> int | None:
-    """Fewer traces than open calls would leave some calls unused. None with a limit on the rate,
-    because Temporal counts activities, not calls.
-    """
-    return None if settings.judge_max_per_second else settings.judge_concurrency
 
 
 @dataclass(frozen=True)
