@@ -36,6 +36,7 @@ MONITOR_WORKFLOW: Final = "MonitorWorkflow"
 """Type of the workflow that a monitor's schedule starts."""
 PROJECT_DELETION_WORKFLOW: Final = "ProjectDeletionWorkflow"
 COMPARISON_WORKFLOW: Final = "ComparisonWorkflow"
+RETENTION_WORKFLOW: Final = "RetentionWorkflow"
 
 _PASSING: Final = (
     RPCStatusCode.UNAVAILABLE,
