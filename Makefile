@@ -11,7 +11,7 @@ STAMP := $(VENV)/.set-up
 # Any Python from 3.11 on; choose another with `make setup PYTHON=…`.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup run test test-web tracers fuzz-otlp quick chaos attack mutants check bench bench-http bench-pages bench-peers bench-load real-model openapi metrics lock clean
+.PHONY: help setup run test test-web tracers fuzz-otlp quick chaos attack drills mutants check bench bench-http bench-pages bench-peers bench-load real-model openapi metrics lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ chaos: setup ## Run all fault tests at full length: up to 45 minutes
 
 attack: setup ## Attack one API process on this machine: ARGS="bodies heads …" for some attacks
 	@$(BIN)/python -m bench.attack $(ARGS)
+
+drills: setup ## Upgrade, restore and restart under load: ARGS="upgrade restart --small" for some
+	@$(BIN)/python -m bench.drills $(ARGS)
 
 check: setup ## Lint, types, import contracts, lock, compose file, API against its document
 	$(BIN)/ruff check .

@@ -33,6 +33,7 @@ from activities.monitors import Monitors
 from activities.open_pairs import PairLister
 from activities.pairs import Pairs
 from activities.project_deletion import ProjectDeletion
+from activities.retention.sweeping import Retention
 from activities.runs import Runs
 from core.db.database import Database
 from core.errors import JudgeUnusable, Misconfigured, Unavailable
@@ -44,6 +45,7 @@ from core.telemetry.worker_port import measured_runtime
 from core.temporal import client as temporal_client
 from core.temporal.first_connection import connected
 from core.temporal.renewal import RENEW_SECONDS, Renewal
+from core.temporal.retention_schedule import RetentionSchedule
 from core.temporal.schedule_sync import ScheduleSync
 from core.temporal.schedules import Schedules
 from evals.judges.protocol import Judges
@@ -57,6 +59,7 @@ from workflows.maintenance.admission import RunAdmission
 from workflows.maintenance.audit_log import PRUNE_SECONDS
 from workflows.maintenance.ownership import check_ownership
 from workflows.maintenance.presence import presence
+from workflows.maintenance.retention import scheduling_retention
 from workflows.maintenance.runs import caring_for_runs
 from workflows.maintenance.schedules import syncing_schedules
 from workflows.maintenance.telemetry import exposing_measures
@@ -65,11 +68,12 @@ from workflows.maintenance_client import MaintenanceClient
 from workflows.monitor import MonitorWorkflow
 from workflows.pinned import PinnedEvalBatch
 from workflows.project_deletion import ProjectDeletionWorkflow
+from workflows.retention import RetentionWorkflow
 from workflows.sandbox_runner import runner_for
 
 WORKFLOWS: Final[tuple[type, ...]] = (
     *(EvalRunWorkflow, EvalBatchWorkflow, MonitorWorkflow),
-    *(ProjectDeletionWorkflow, ComparisonWorkflow),
+    *(ProjectDeletionWorkflow, ComparisonWorkflow, RetentionWorkflow),
     *LEGACY_WORKFLOWS,
 )
 
@@ -147,6 +151,11 @@ async def serve(
         ),
         caring_for_runs(database, eval_runs),
         syncing_schedules(database, schedules),
+        scheduling_retention(
+            database,
+            RetentionSchedule(client, task_queue=settings.task_queue),
+            settings.retention,
+        ),
         repeating(
             partial(settle, database, settings.trace_settle_seconds),
             every=min(SETTLE_SECONDS, settings.trace_settle_seconds),
@@ -181,8 +190,7 @@ async def polling(
     queues = _Queues(settings, database, judges, client, namespace)
     async with WriteBuffer(database) as buffer, TraceProcesses() as processes:
         judging_traces = TraceJudging(database, judges, buffer, processes)
-        lister = PairLister(database, sequential_from=_sequential_from(settings))
-        pairs = Pairs(database, judging_traces, lister)
+        pairs = Pairs(database, judging_traces, PairLister(database))
         bookkeeping = queues.bookkeeping(pairs, Runs(database, on_finish))
         async with judging_traces.budgets, bookkeeping:
             judging = [queues.judging(pairs, name) for name in queues.judge_queues()]
@@ -194,13 +202,6 @@ async def polling(
                 yield [bookkeeping, *started]
             finally:
                 await asyncio.gather(*(one.__aexit__(None, None, None) for one in started))
-
-
-def _sequential_from(settings: Settings) -> int | None:
-    """Fewer traces than open calls would leave some calls unused. None with a limit on the rate,
-    because Temporal counts activities, not calls.
-    """
-    return None if settings.judge_max_per_second else settings.judge_concurrency
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ class _Queues:
         )
         deletion = ProjectDeletion(self.database)
         comparisons = Comparisons(self.database)
+        retention = Retention(self.database, self.settings.retention)
         return Worker(
             self.client,
             task_queue=self.settings.task_queue,
@@ -251,6 +253,7 @@ class _Queues:
                 monitors.open_due_run,
                 *(deletion.mark, deletion.delete_rows, deletion.finish),
                 *(comparisons.compare, comparisons.fail),
+                *(retention.find_expired, retention.delete_expired, retention.end_sweep),
                 Diagnostics(self.database).why_waiting,
             ],
             workflow_runner=runner_for(self.client.data_converter),

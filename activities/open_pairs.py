@@ -1,7 +1,6 @@
 """Lists the open pairs of a run, and the judge queue that they use."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -25,13 +24,8 @@ NOTHING_OPEN: Final = OpenPairs([], JudgeRoute(""))
 
 
 class PairLister:
-    """`sequential_from`: a run without bundles of at least this many traces judges the pairs of a
-    trace one after another, in one activity. If None, each of its pairs has a separate activity.
-    """
-
-    def __init__(self, database: Database, *, sequential_from: int | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._sequential_from = sequential_from
 
     async def of_batch(self, batch: TargetRange) -> OpenPairs:
         """Open pairs of a batch; empty if the run is finished, cancelled or deleted."""
@@ -40,13 +34,7 @@ class PairLister:
             if run is None:
                 return NOTHING_OPEN
             queue = activity.info().task_queue
-            pairs = await of_targets(db, run, queue, first=batch.first, last=batch.last)
-            return replace(pairs, bundled=pairs.bundled or self._is_sequential(run))
-
-    def _is_sequential(self, run: "EvalRun") -> bool:
-        enough = self._sequential_from
-        of_traces = run.target_type is TargetType.TRACE
-        return of_traces and enough is not None and run.total_targets >= enough
+            return await of_targets(db, run, queue, first=batch.first, last=batch.last)
 
 
 async def of_targets(

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import time
 from dataclasses import replace
-from typing import Final
 from uuid import UUID
 
 from temporalio import activity
@@ -52,11 +50,6 @@ from core.queries import run_pairs
 from core.telemetry.measures import FailureCause
 from core.usage import Usage
 
-MAX_SEQUENCE_SECONDS: Final = 2.0
-"""After this long an activity begins no further pair, so that slots soon become free for other
-runs, and the last activities of a run end soon.
-"""
-
 log = logging.getLogger("assay.worker")
 
 
@@ -101,15 +94,12 @@ class Pairs:
     @activity.defn(name="judge_bundle")
     @translate_errors
     async def judge_bundle(self, bundle: Bundle) -> list[PairTry]:
-        """Tries the pairs of one target once: together if their run bundles, so that they share
-        calls and writes; otherwise one after another.
+        """Tries the pairs of one target together, once, so that they share the trace, calls and
+        writes.
 
         A pair without a score stays open; `judge_pair` then judges it with separate attempts.
         Raises JudgeUnusable if no pair of the run can succeed.
         """
-        first = await self._reader.read(bundle.pairs[0])
-        if first is not None and not first.spec.bundle:
-            return await self._try_in_sequence(bundle)
         name = f"{len(bundle.metrics)} metrics of {bundle.target_id}"
         attempts = [AttemptState(RetryBudget(), name) for _ in bundle.metrics]
         # The pairs share reading, asking and writing, so all are in the stage of the first pair.
@@ -134,24 +124,6 @@ class Pairs:
         if pair is None:
             return PairEnd.CLOSED
         return await self._store(failure(pair, FailureCause.GIVEN_UP, failed.reason, Usage()))
-
-    async def _try_in_sequence(self, bundle: Bundle) -> list[PairTry]:
-        """The activity has one open call at a time, like an activity of one pair.
-
-        The remaining pairs stay open after a pair that stays open or pauses, after
-        `MAX_SEQUENCE_SECONDS`, and when the worker stops.
-        """
-        began = time.monotonic()
-        tries: list[PairTry] = []
-        for ref in bundle.pairs:
-            attempt = AttemptState(RetryBudget(), f"{ref.metric} of {ref.target_id}")
-            async with heartbeating(attempt):
-                tries.append(await self._try(ref, attempt))
-            held_up = tries[-1].end in (PairEnd.OPEN, PairEnd.PAUSED)
-            late = time.monotonic() - began > MAX_SEQUENCE_SECONDS
-            if held_up or late or activity.is_worker_shutdown():
-                break
-        return tries + [PairTry(PairEnd.OPEN)] * (len(bundle.metrics) - len(tries))
 
     async def _try(self, ref: PairRef, attempt: AttemptState) -> PairTry:
         """Raises JudgeUnusable if no pair of the run can succeed."""

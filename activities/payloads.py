@@ -46,7 +46,7 @@ class PairRef:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Pairs of one target, which one activity tries."""
+    """Pairs of one target, which one activity tries together."""
 
     run: RunRef
     target_id: str

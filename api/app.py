@@ -74,6 +74,7 @@ from core.temporal.renewal import RENEW_SECONDS, Renewal
 from core.temporal.schedule_sync import ScheduleSync
 from core.temporal.schedules import Schedules
 from workflows.comparison_client import ComparisonClient
+from workflows.maintenance.admission import RunAdmission
 from workflows.project_client import ProjectDeletions
 from workflows.run_client import EvalRunClient
 
@@ -159,6 +160,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     await process.enter_async_context(reporting)
                 renewal = Renewal(client, settings.temporal_address)
                 await process.enter_async_context(repeating(renewal.renew, every=RENEW_SECONDS))
+                await process.enter_async_context(app.state.stack.admission.running())
                 yield
                 await app.state.stack.slow_parts.close()
 
@@ -254,23 +256,26 @@ async def _stack(
     failures = settings.failed_auth_per_minute
     quotas = Quotas(database, settings)
     writes = GroupCommit(database)
+    runs = EvalRunClient(
+        client,
+        task_queue=settings.task_queue,
+        pairs_of_others=pairs_of_others(database),
+        silent_workers=silent_workers(database),
+    )
+    admission = RunAdmission(database, runs, settings.open_runs, look_seconds=None)
     by_key = RateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
     return AppState(
         settings=settings,
         database=database,
-        runs=EvalRunClient(
-            client,
-            task_queue=settings.task_queue,
-            pairs_of_others=pairs_of_others(database),
-            silent_workers=silent_workers(database),
-        ),
+        runs=runs,
         rows=RunReader(database),
         measures=measures,
         run_counts=RunCounts(database),
         ingest=TraceIngest(database, quotas),
         quotas=quotas,
         writes=writes,
-        run_creation=RunCreation(writes, settings.open_runs),
+        run_creation=RunCreation(writes, settings.open_runs, admission.wake),
+        admission=admission,
         authenticator=authenticator,
         clockwork=ScheduleSync(database, Schedules(client, task_queue=settings.task_queue)),
         content_notices=ContentNotices(),

@@ -28,6 +28,7 @@ from core.settings import Settings
 from core.telemetry import log_ids
 from core.temporal.schedule_sync import ScheduleSync
 from workflows.comparison_client import ComparisonClient
+from workflows.maintenance.admission import RunAdmission
 from workflows.project_client import ProjectDeletions
 from workflows.run_client import EvalRunClient
 
@@ -45,6 +46,7 @@ class AppState:
     ingest: TraceIngest
     quotas: Quotas
     run_creation: RunCreation
+    admission: RunAdmission
     writes: GroupCommit
     authenticator: auth.Authenticator
     clockwork: ScheduleSync
@@ -56,7 +58,7 @@ class AppState:
     comparisons: ComparisonClient
     slow_parts: SlowParts
     decoding: asyncio.Semaphore
-    """The lock for decoding OTLP exports, which occupies a core."""
+    """The lock for decoding OTLP exports and large bodies, which occupies a core."""
 
 
 # All dependencies are coroutines, because FastAPI runs each plain function in a thread.

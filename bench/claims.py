@@ -36,13 +36,18 @@ class Claim:
 
 def report(title: str, claims: Sequence[Claim]) -> None:
     """Prints the claims. Exits with 1 if a claim does not hold."""
+    if not show(title, claims):
+        sys.exit(1)
+
+
+def show(title: str, claims: Sequence[Claim]) -> bool:
+    """Prints the claims. Returns whether all of them hold."""
     table = Table("what", "figure", "target", "", title=title)
     for claim in claims:
         verdict = ("holds" if claim.holds else "MISSED") if claim.target else ""
         table.add_row(claim.what, claim.figure, claim.target, verdict)
     Console(width=120).print(table)
-    if not all(claim.holds for claim in claims):
-        sys.exit(1)
+    return all(claim.holds for claim in claims)
 
 
 async def store(stack: Stack, count: int, *, first: int = 0) -> None:
@@ -55,21 +60,15 @@ async def store(stack: Stack, count: int, *, first: int = 0) -> None:
         await send(stack.port, posts, status=202)
 
 
-async def post(  # noqa: PLR0913  the options of a run
-    stack: Stack,
-    metrics: Sequence[str],
-    *,
-    first: int,
-    count: int,
-    model: str | None = None,
-    bundle: bool = True,
+async def post(
+    stack: Stack, metrics: Sequence[str], *, first: int, count: int, **options: Any
 ) -> Run:
-    """Starts a run over the traces numbered from `first`, by default with the default model."""
+    """Starts a run over the traces numbered from `first`. `options` are fields of the request."""
     filters = {
         "date_from": (START + timedelta(seconds=first)).isoformat(),
         "date_to": (START + timedelta(seconds=first + count)).isoformat(),
     }
-    body = {"metrics": list(metrics), "filters": filters, "model": model, "bundle": bundle}
+    body = {"metrics": list(metrics), "filters": filters, **options}
     answer = await stack.client.post(RUNS, json=body)
     answer.raise_for_status()
     run: Run = answer.json()

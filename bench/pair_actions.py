@@ -89,7 +89,6 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--traces", type=int, default=200)
     parser.add_argument("--latency", type=float, default=10.0, help="Seconds per judge call.")
-    parser.add_argument("--single", action="store_true", help="One judge call per pair.")
     parser.add_argument("--database", help="URL of an empty PostgreSQL database.")
     options = parser.parse_args()
     settings = {"ASSAY_JUDGE_CONCURRENCY": "100"}
@@ -103,9 +102,7 @@ async def main() -> None:
         await store(stack, options.traces)
         if options.database:
             work.append(await database_work(options.database))
-        bundle = not options.single
-        run = await post(stack, METRICS, first=0, count=options.traces, bundle=bundle)
-        run = await ended(stack, run)
+        run = await ended(stack, await post(stack, METRICS, first=0, count=options.traces))
         if options.database:
             work.append(await database_work(options.database))
         found = await histories(await Client.connect(stack.temporal), run["id"])

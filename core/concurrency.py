@@ -1,10 +1,16 @@
-"""Bounded concurrency. Workflow code uses `workflows.concurrency`."""
+"""Bounded concurrency, and cancellation that is never lost.
+
+Workflow code uses `workflows.concurrency`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 Job = TypeVar("Job")
+
+CANCEL_AGAIN_SECONDS: Final = 1.0
+"""How long a cancelled task may take before it is cancelled again."""
 
 
 async def run_bounded(
@@ -34,3 +40,27 @@ async def run_bounded(
         for task in pending:
             task.cancel()
     return errors
+
+
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels the tasks until all have ended; raises none of their errors.
+
+    One cancellation may not be enough: libraries lose some, for instance asyncio.wait_for before
+    Python 3.12, and clients that translate a cancellation into an error of their own.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            # Without this call, asyncio reports the error as never retrieved.
+            task.exception()
+
+
+def raise_if_cancelled() -> None:
+    """Raises CancelledError if a library has replaced the cancellation of this task."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

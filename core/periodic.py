@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.concurrency import cancel_and_wait
 from core.errors import AssayError
 
 log = logging.getLogger("assay.periodic")
@@ -39,8 +40,7 @@ async def repeating(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await cancel_and_wait(task)
 
 
 def _log(error: Exception) -> None:

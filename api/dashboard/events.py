@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from api.dashboard import live_run, rendering, run_rows_view, views
 from api.dashboard.access import PageViewer, ProjectViewer
 from api.dashboard.runs import RunListAddress
+from api.http.key_watch import KeyWatch
 from api.runs import progress
 from core import json_codec
 from core.db.paging import Page
@@ -29,10 +30,7 @@ _BETWEEN_EVENTS_SECONDS: Final = 0.5
 _BETWEEN_LISTS_SECONDS: Final = 2.0
 _SIGN_OF_LIFE_SECONDS: Final = 15.0
 _MAX_STREAM_SECONDS: Final = 600.0
-"""Maximum duration of a stream.
-
-The browser then reconnects by itself and must still be signed in.
-"""
+"""Maximum duration of a stream. The browser then reconnects by itself."""
 
 _MAX_SHARED: Final = 1000
 _AGE_PER_WORKING_TIME: Final = 6
@@ -108,16 +106,20 @@ async def _stream(
     viewer: ProjectViewer, key: str, produce: Produce, between_seconds: float
 ) -> AsyncIterator[str]:
     """Raises RateLimited if the project has too many open streams, including streams of the API."""
+    watch = KeyWatch(lambda: viewer.stack.authenticator.signed_in(viewer.secret))
     with viewer.stack.streams.open(viewer.project.id):
-        async for text in _texts(key, produce, between_seconds):
+        async for text in _texts(watch, key, produce, between_seconds):
             yield text
 
 
-async def _texts(key: str, produce: Produce, between_seconds: float) -> AsyncIterator[str]:
+async def _texts(
+    watch: KeyWatch, key: str, produce: Produce, between_seconds: float
+) -> AsyncIterator[str]:
+    """Ends once the browser is signed out or its key is unusable."""
     began = spoke = time.monotonic()
     last = ""
     yield "retry: 2000\n\n"
-    while time.monotonic() - began < _MAX_STREAM_SECONDS:
+    while time.monotonic() - began < _MAX_STREAM_SECONDS and await watch.may_continue():
         event = await _shared.newest(key, produce, between_seconds)
         if event.over:
             yield event.text
@@ -137,7 +139,7 @@ def _answer(
     viewer: ProjectViewer,
     key: str,
     produce: Produce,
-    between_seconds: float = _BETWEEN_LISTS_SECONDS,
+    between_seconds: float,
 ) -> StreamingResponse:
     """Raises RateLimited before the stream begins, if the limit is already reached."""
     viewer.stack.streams.check(viewer.project.id)
@@ -183,7 +185,7 @@ async def under_way_events(viewer: PageViewer) -> StreamingResponse:
         context = {"rows": rows, "root": viewer.at()}
         return Update({"self": rendering.macro("run_table.html", "under_way_table", context)})
 
-    return _answer(viewer, f"under way {viewer.project.id}", produce)
+    return _answer(viewer, f"under way {viewer.project.id}", produce, _BETWEEN_LISTS_SECONDS)
 
 
 @router.get("/ui/{project}/events/runs")
@@ -202,7 +204,9 @@ async def run_list_events(
         context = {"rows": rows, "columns": columns, "root": viewer.at()}
         return Update({"self": rendering.macro("run_table.html", "run_rows", context)})
 
-    return _answer(viewer, f"runs {viewer.project.id} {request.url.query}", produce)
+    return _answer(
+        viewer, f"runs {viewer.project.id} {request.url.query}", produce, _BETWEEN_LISTS_SECONDS
+    )
 
 
 @router.get("/ui/{project}/events/first-trace")
@@ -215,4 +219,4 @@ async def first_trace_events(viewer: PageViewer) -> StreamingResponse:
                 {}, over=await trace_reads.any_match(db, viewer.project.id, TraceFilters())
             )
 
-    return _answer(viewer, f"first trace {viewer.project.id}", produce)
+    return _answer(viewer, f"first trace {viewer.project.id}", produce, _BETWEEN_LISTS_SECONDS)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, cast
 
 from cachetools import TLRUCache
 
+from core.concurrency import cancel_and_wait
 from core.single_flight import SingleFlight
 
 PATIENCE_SECONDS: Final = 0.03
@@ -101,6 +102,4 @@ class SlowParts:
 
     async def close(self) -> None:
         """Cancels work that no page waits for."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)

@@ -1,7 +1,6 @@
 """What is wrong at the start of an API, for its log, and of `assay up`, for its terminal."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from api.doctor import host
 from api.doctor import workers as of_workers
 from api.doctor.check_result import CheckResult, Level, troubles
 from api.doctor.examination import examine_database, examine_temporal, examine_workers
+from core.concurrency import cancel_and_wait
 from core.db.database import Database
 from core.settings import Settings
 
@@ -30,9 +30,9 @@ async def reporting_troubles(
     try:
         yield
     finally:
-        looking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
+        await cancel_and_wait(looking)
+        if not looking.cancelled():
+            looking.result()
 
 
 async def _log_troubles(settings: Settings, database: Database, client: Client) -> None:

@@ -1,7 +1,6 @@
 """Checks of Temporal: the namespace, search attributes, who polls, and its clock."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from datetime import UTC, timedelta
 from typing import Final
@@ -22,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.doctor.check_result import CheckResult, counted, fine, problem, warning
 from api.doctor.database import clock_result
 from core import clock
+from core.concurrency import cancel_and_wait
 from core.db.database import Database
 from core.errors import Misconfigured
 from core.queries import run_upkeep, workers
@@ -201,7 +201,5 @@ async def clocks(client: Client, task_queue: str) -> CheckResult | None:
                 return clock_result(CLOCK, "Temporal", heard - middle)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
-        polling.cancel()
-        with contextlib.suppress(asyncio.CancelledError, RPCError):
-            await polling
+        await cancel_and_wait(polling)
     return None

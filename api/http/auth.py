@@ -13,8 +13,9 @@ from core.db.batching import Batcher
 from core.db.database import Database
 from core.errors import Forbidden, Invalid, Unauthenticated
 from core.ids import ProjectId, Scope
-from core.queries import api_keys, projects
+from core.queries import api_keys, dashboard_sessions, projects
 from core.queries.api_keys import UsableKey
+from core.queries.dashboard_sessions import SignedIn
 
 _SCOPES_BY_POWER = [Scope.READ, Scope.WRITE, Scope.ADMIN]
 MAX_NAME_LENGTH = 128
@@ -92,6 +93,7 @@ class Authenticator:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._keys = Batcher(self._find_usable)
+        self._sessions = Batcher(self._find_signed_in)
         self._projects = _Projects(database)
 
     async def access(self, key_text: str | None, headers: Headers, needed: Scope) -> Access:
@@ -127,6 +129,13 @@ class Authenticator:
         """Raises Unauthenticated once the key is revoked or expired."""
         await self._usable(access.key_text)
 
+    async def signed_in(self, secret: str) -> SignedIn:
+        """The browser with this session. Raises Unauthenticated once its key is unusable."""
+        signed_in = (await self._sessions.submit(secret)).get(secret) if secret else None
+        if signed_in is None:
+            raise Unauthenticated("Sign in to see this page.")
+        return signed_in
+
     async def _usable(self, key_text: str) -> UsableKey:
         key = (await self._keys.submit(key_text)).get(key_text)
         if key is None:
@@ -136,6 +145,11 @@ class Authenticator:
     async def _find_usable(self, texts: Sequence[str]) -> dict[str, UsableKey]:
         return await self._database.read_at_once(
             lambda db: api_keys.find_usable(db, set(texts)), one_statement=True
+        )
+
+    async def _find_signed_in(self, secrets: Sequence[str]) -> dict[str, SignedIn]:
+        return await self._database.read_at_once(
+            lambda db: dashboard_sessions.find(db, set(secrets)), one_statement=True
         )
 
     async def _bound(self, project_id: ProjectId, named: NamedProject) -> ProjectId:

@@ -53,7 +53,7 @@ async def waiting(stack: AppState, row: "EvalRun") -> EvalRunBody:
     """The state of a new run that was not admitted."""
 
     async def look(db: Reader) -> tuple[int, datetime | None]:
-        return await run_admission.count_before(db, row), await workers.last_seen(db)
+        return await _count_before(db, row), await workers.last_seen(db)
 
     before, seen = await stack.database.read_at_once(look)
     silent = run_activity.no_worker(seen) if workers.is_silent(seen) else None
@@ -75,7 +75,7 @@ async def recorded(stack: AppState, row: "EvalRun") -> EvalRunBody:
         newest = await run_rows.find(db, ProjectId(row.project_id), row.id) or row
         if newest.status.terminal:
             return EvalRunBody.of(newest)
-        before = None if newest.admitted_at else await run_admission.count_before(db, newest)
+        before = None if newest.admitted_at else await _count_before(db, newest)
         seen = await workers.last_seen(db)
         counted = await _count(db, newest)
     reason = await _why_silent(stack, seen)
@@ -92,6 +92,10 @@ async def recorded(stack: AppState, row: "EvalRun") -> EvalRunBody:
         activity=_waiting(newest, reason),
     )
     return EvalRunBody.of(newest, known)
+
+
+async def _count_before(db: Reader, row: "EvalRun") -> int:
+    return await run_admission.count_before(db, row, at_most=run_activity.MAX_RUNS_BEFORE)
 
 
 async def _count(db: Reader, row: "EvalRun") -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """Writes the row of a new run, and decides whether the run may begin at once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.db.database import Writer
 from core.db.group_commit import GroupCommit
@@ -15,6 +16,11 @@ from core.run_spec import OpenRunLimits
 if TYPE_CHECKING:
     from core.db.tables import EvalRun
 
+MAX_STARTING: Final = 4
+"""Requests that may start workflows at the same time. In a burst, the start of a workflow takes
+longer than the other parts of the request.
+"""
+
 CreateRow = Callable[[Writer], "Awaitable[EvalRun]"]
 
 
@@ -24,28 +30,44 @@ class KeyTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """`admitted`: the run may begin at once. `audited`: the entry of the request is written."""
+    """A new run.
+
+    `admitted`: the run may begin at once. `audited`: the entry of the request is written.
+    `deferred`: the run could begin, but too many requests start runs.
+    """
 
     row: "EvalRun"
-    admitted: bool
+    admitted: bool = False
     audited: bool = False
+    deferred: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class RunCreation:
-    """Writes rows in the order of the calls, so that runs wait in the order of their requests."""
+    """Writes rows in the order of the calls, so that runs wait in the order of their requests.
 
-    writes: GroupCommit
-    limits: OpenRunLimits
+    `admit_later` is called when a run could begin but has to wait, because the requests that start
+    runs are as many as allowed.
+    """
 
+    def __init__(
+        self, writes: GroupCommit, limits: OpenRunLimits, admit_later: Callable[[], None]
+    ) -> None:
+        self._writes = writes
+        self._limits = limits
+        self._admit_later = admit_later
+        self._starting = 0
+
+    @asynccontextmanager
     async def create(
         self,
         create: CreateRow,
         request: IdempotentRequest | None,
         namespace: str,
         action: Action | None = None,
-    ) -> Opened:
+    ) -> AsyncIterator[Opened]:
         """Writes the row that `create` returns, and claims the idempotency key of the request.
+
+        The block starts the workflow of an admitted run.
 
         `namespace`: the Temporal namespace in which the workflow of the run will start.
         `action`: the entry for the audit log, whose target is the run unless it names one. It is
@@ -53,16 +75,28 @@ class RunCreation:
 
         Raises KeyTaken and the errors of `create`.
         """
+        may_start = self._starting < MAX_STARTING
+        self._starting += may_start
 
         async def open_run(db: Writer) -> Opened:
             row = await create(db)
             await run_sampling.freeze_named(db, row)
-            admitted = await run_admission.admit_at_once(db, row, self.limits, namespace=namespace)
+            admitted = may_start and await run_admission.admit_at_once(
+                db, row, self._limits, namespace=namespace
+            )
             if request and not await run_idempotency.claim(db, request, RunId(row.id)):
                 raise KeyTaken
-            if admitted or action is None:
-                return Opened(row, admitted)
-            await audit.record(db, replace(action, target=action.target or str(row.id)))
-            return Opened(row, admitted, audited=True)
+            if admitted:
+                return Opened(row, admitted=True)
+            deferred = not may_start and await run_admission.may_begin(db, row, self._limits)
+            if action is not None:
+                await audit.record(db, replace(action, target=action.target or str(row.id)))
+            return Opened(row, audited=action is not None, deferred=deferred)
 
-        return await self.writes.write(open_run)
+        try:
+            opened = await self._writes.write(open_run)
+            if opened.deferred:
+                self._admit_later()
+            yield opened
+        finally:
+            self._starting -= may_start

@@ -14,7 +14,7 @@ from activities.open_pairs import of_new_runs
 from api.dependencies import AppState, CurrentStack, IdempotencyKey, WriteProject
 from api.http import audit_trail
 from api.runs import budget_view, model_choice, progress
-from api.runs.run_creation import CreateRow, KeyTaken
+from api.runs.run_creation import CreateRow, KeyTaken, Opened
 from api.schemas.run_requests import RunBody
 from api.schemas.runs import EvalRunBody
 from core.db.database import Reader
@@ -111,8 +111,8 @@ class RunOpener:
             return earlier
         async with self.stack.database.read() as db:
             await check(db)
-            await self.stack.quotas.check_unfinished(db, self.project)
         await self.stack.quotas.check_pairs(self.project)
+        await self.stack.quotas.check_unfinished(self.project)
         return await self._open(create, request)
 
     async def _check(self, requested: RequestedRun) -> str:
@@ -125,15 +125,17 @@ class RunOpener:
             )
             await budget_check.check(db, self.project, model, body.max_cost_usd)
             await requested.check(db, self.project)
-            await self.stack.quotas.check_unfinished(db, self.project)
             return model
 
         await self.stack.quotas.check_pairs(self.project)
         if requested.names_targets:
-            return await self.stack.database.read_at_once(check)
-        # Filters may search for seconds.
-        async with self.stack.database.read() as db:
-            return await check(db)
+            model = await self.stack.database.read_at_once(check)
+        else:
+            # Filters may search for seconds.
+            async with self.stack.database.read() as db:
+                model = await check(db)
+        await self.stack.quotas.check_unfinished(self.project)
+        return model
 
     def _request(self, body: JsonValue) -> IdempotentRequest | None:
         """The request that the Idempotency-Key identifies: this body at this path."""
@@ -159,11 +161,8 @@ class RunOpener:
 
     async def _open(self, create: CreateRow, request: IdempotentRequest | None) -> Answer:
         await self.stack.runs.check_reachable()
-        namespace = await self.stack.runs.namespace()
         try:
-            opened = await self.stack.run_creation.create(
-                create, request, namespace, self._action()
-            )
+            opened, body = await self._create(create, request)
         except KeyTaken:
             answer = await self._earlier_answer(request)
             if answer is None:
@@ -172,14 +171,24 @@ class RunOpener:
         if opened.audited and self.scope is not None:
             audit_trail.mark_recorded(self.scope)
         row = opened.row
-        log_ids.put(run_id=row.id)
-        body = await (self._start(row) if opened.admitted else progress.waiting(self.stack, row))
         [body] = await budget_view.complete(self.stack.database, [body], [row])
         self.stack.measures.runs_started.inc()
         if request:
             async with self.stack.database.write() as db:
                 await run_idempotency.keep_response(db, request, body.model_dump(mode="json"))
         return await progress.in_full(self.stack, row, body)
+
+    async def _create(
+        self, create: CreateRow, request: IdempotentRequest | None
+    ) -> tuple[Opened, EvalRunBody]:
+        """Writes the row, and starts the workflow if the run may begin at once."""
+        namespace = await self.stack.runs.namespace()
+        creating = self.stack.run_creation.create(create, request, namespace, self._action())
+        async with creating as opened:
+            log_ids.put(run_id=opened.row.id)
+            if opened.admitted:
+                return opened, await self._start(opened.row)
+        return opened, await progress.waiting(self.stack, opened.row)
 
     def _action(self) -> Action | None:
         return None if self.scope is None else audit_trail.action_of(self.scope, None)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from api.dependencies import AppState
 from api.http.auth import Access
+from api.http.key_watch import KeyWatch
 from api.runs import progress
 from api.schemas.runs import EvalRunBody
-from core.errors import Unauthenticated
 from core.ids import ProjectId
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _BETWEEN_EVENTS = 0.2
 _BETWEEN_SIGNS_OF_LIFE = 15.0
-_KEY_CHECK_SECONDS = 2.0
 
 
 async def of_run(
@@ -37,7 +36,7 @@ async def of_run(
 async def _events(
     stack: AppState, access: Access, row: "EvalRun", last_seen: str | None
 ) -> AsyncIterator[str]:
-    checked = time.monotonic()
+    watch = KeyWatch(lambda: stack.authenticator.check_again(access))
     spoke = time.monotonic()
     newest: EvalRun | None = row
     body = EvalRunBody.of(row)
@@ -55,20 +54,10 @@ async def _events(
             yield ": still here\n\n"
             spoke = time.monotonic()
         await asyncio.sleep(_BETWEEN_EVENTS)
-        if time.monotonic() - checked >= _KEY_CHECK_SECONDS:
-            if not await _is_usable(stack, access):
-                return
-            checked = time.monotonic()
+        if not await watch.may_continue():
+            return
         newest = await stack.rows.find(ProjectId(row.project_id), row.id)
     yield _event("done", body.model_dump_json(), "done")
-
-
-async def _is_usable(stack: AppState, access: Access) -> bool:
-    try:
-        await stack.authenticator.check_again(access)
-    except Unauthenticated:
-        return False
-    return True
 
 
 def _event(name: str, data: str, event_id: str) -> str:

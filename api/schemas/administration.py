@@ -1,7 +1,7 @@
 """Request and response bodies of projects, API keys, usage and the audit log."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -10,8 +10,9 @@ from api.schemas.run_requests import MaxCost
 from core import clock
 from core.ids import RESERVED_KEY_NAMES, Scope
 from core.moments import Moment, MomentRange
-from core.queries.projects import MAX_NAME_LENGTH
+from core.queries.projects import MAX_NAME_LENGTH, RETENTION_COLUMNS
 from core.queries.usage import UsageGrouping
+from core.retention import FOR_EVER, MAX_RETENTION_DAYS, RetentionKind
 from core.safe_text import PlainText
 
 if TYPE_CHECKING:
@@ -52,6 +53,29 @@ _MONTHLY = (
 )
 
 
+OwnDays = Annotated[int, Field(ge=FOR_EVER, le=MAX_RETENTION_DAYS)]
+
+_OWN_DAYS: Final = {
+    RetentionKind.TRACES: "Days for which traces are kept after their arrival, with their spans, "
+    "tags and scores. 0 keeps them for ever; null follows the setting of the installation.",
+    RetentionKind.RUNS: "The same for finished runs after their end, with their scores, and for "
+    "comparisons.",
+    RetentionKind.JUDGEMENTS: "The same for the stored answers of judges, which runs reuse.",
+    RetentionKind.USAGE: "The same for the usage of deleted scores. The current month stays.",
+}
+
+
+class OwnRetention(BaseModel):
+    """The days of retention that a project sets for itself."""
+
+    retention_traces_days: OwnDays | None = Field(None, description=_OWN_DAYS[RetentionKind.TRACES])
+    retention_runs_days: OwnDays | None = Field(None, description=_OWN_DAYS[RetentionKind.RUNS])
+    retention_judgements_days: OwnDays | None = Field(
+        None, description=_OWN_DAYS[RetentionKind.JUDGEMENTS]
+    )
+    retention_usage_days: OwnDays | None = Field(None, description=_OWN_DAYS[RetentionKind.USAGE])
+
+
 class ProjectBody(BaseModel):
     """A new project."""
 
@@ -61,7 +85,7 @@ class ProjectBody(BaseModel):
     description: Description | None = None
 
 
-class ProjectPatch(BaseModel):
+class ProjectPatch(OwnRetention):
     """Sent fields change; null for `name` has no effect."""
 
     model_config = ConfigDict(extra="forbid")
@@ -76,7 +100,7 @@ class ProjectPatch(BaseModel):
         return {key: value for key, value in given.items() if value is not None or key != "name"}
 
 
-class ProjectView(BaseModel):
+class ProjectView(OwnRetention):
     id: UUID
     name: str
     description: str | None
@@ -95,6 +119,7 @@ class ProjectView(BaseModel):
             name=row.name,
             description=row.description,
             monthly_budget_usd=row.monthly_budget_usd,
+            **{column: getattr(row, column) for column in RETENTION_COLUMNS},
             created_at=row.created_at,
             status="ACTIVE" if row.deleted_at is None else "DELETING",
             deleted_at=row.deleted_at,

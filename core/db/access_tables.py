@@ -13,7 +13,7 @@ from core.db.table_columns import json_column, moment_column, sum_column, text_c
 
 class Project(SQLModel, table=True):
     """`deleted_at` is set while the project is being deleted; `deleted_rows` counts the deleted
-    rows.
+    rows. `retention_…_days`: null for the setting of the installation, 0 for ever.
     """
 
     __tablename__ = "project"
@@ -22,6 +22,10 @@ class Project(SQLModel, table=True):
     name: str = Field(max_length=128, unique=True)
     description: str | None = text_column()
     monthly_budget_usd: float | None = None
+    retention_traces_days: int | None = None
+    retention_runs_days: int | None = None
+    retention_judgements_days: int | None = None
+    retention_usage_days: int | None = None
     created_at: datetime = moment_column()
     deleted_at: datetime | None = moment_column(nullable=True)
     deleted_rows: int = sum_column()

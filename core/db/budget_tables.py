@@ -22,7 +22,10 @@ class BudgetAccount(SQLModel, table=True):
     """
 
     __tablename__ = "budget_account"
-    __table_args__: ClassVar[Any] = (Index("ix_budget_account_project", "project_id"),)
+    __table_args__: ClassVar[Any] = (
+        Index("ix_budget_account_project", "project_id"),
+        Index("ix_budget_account_run", "run_id"),
+    )
 
     id: UUID = Field(primary_key=True)
     project_id: UUID = Field(foreign_key="project.id")

@@ -1,10 +1,10 @@
 """The tables of judges' answers, and of the questions that workers are asking now."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Index
 from sqlmodel import Field, SQLModel
 
 from core.db.column_types import Json
@@ -15,6 +15,7 @@ class JudgementRow(SQLModel, table=True):
     """A completed answer of a judge under the hash of everything that was asked."""
 
     __tablename__ = "judgement"
+    __table_args__: ClassVar[Any] = (Index("ix_judgement_created", "project_id", "created_at"),)
 
     project_id: UUID = Field(primary_key=True, foreign_key="project.id")
     key: str = Field(primary_key=True, max_length=64)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Dialect, Integer, Uuid, literal_column, type_coerce
+from sqlalchemy import ColumnElement, Dialect, Integer, Text, Uuid, literal_column, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -149,6 +149,27 @@ def _bucket_on_sqlite(element: _time_bucket, compiler: SQLCompiler, **kw: Any) -
             return f"substr({column}, 1, 10)"
         case Granularity.WEEK:
             return f"date(substr({column}, 1, 10), '-6 days', 'weekday 1')"
+
+
+class _day_text(FunctionElement[str]):
+    inherit_cache = True
+    type = Text()
+
+
+def day_text(column: Any) -> Any:
+    """The day of a moment in UTC as text, such as `2026-11-27`."""
+    return _day_text(column)
+
+
+@compiles(_day_text)
+def _day_on_postgresql(element: _day_text, compiler: SQLCompiler, **kw: Any) -> str:
+    moment = compiler.process(element.clauses, **kw)
+    return f"to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+
+
+@compiles(_day_text, "sqlite")
+def _day_on_sqlite(element: _day_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"substr({compiler.process(element.clauses, **kw)}, 1, 10)"
 
 
 class _Percentiles(TypeDecorator[list[float]]):

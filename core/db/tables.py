@@ -24,6 +24,7 @@ from core.db.comparison_tables import Comparison, MetricNoise, NoiseMeasurement
 from core.db.judgement_tables import JudgementClaim, JudgementRow
 from core.db.table_columns import json_column, limit_column, moment_column, text_column
 from core.db.trace_tables import Span, Trace, TraceTag
+from core.db.usage_tables import UsageDay
 from core.ids import (
     MonitorStatus,
     PausedBy,
@@ -56,6 +57,7 @@ __all__ = [
     "Span",
     "Trace",
     "TraceTag",
+    "UsageDay",
     "Worker",
     "metadata",
 ]
@@ -168,6 +170,7 @@ class EvalMonitor(SQLModel, table=True):
     __tablename__ = "eval_monitor"
     __table_args__: ClassVar[Any] = (
         Index("ix_eval_monitor_created", "project_id", "created_at", "id"),
+        Index("ix_eval_monitor_last_run", "last_run_id"),
     )
 
     id: UUID = Field(primary_key=True)

@@ -146,7 +146,8 @@ class SupervisedProcess:
 
     async def _ended_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._running.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._running.wait()
         except TimeoutError:
             return False
         return True

@@ -14,6 +14,7 @@ import httpx
 from temporalio.envconfig import ClientConfig
 
 from core import clock
+from core.concurrency import cancel_and_wait
 from core.db.database import Database
 from core.embedded.home import Home
 from core.embedded.ports import CODEC_PORT, LOCALHOST
@@ -125,9 +126,7 @@ class LocalStack:
                 work.result()
         finally:
             stop.set()
-            stopping.cancel()
-            work.cancel()
-            await asyncio.wait({work, stopping})
+            await cancel_and_wait(work, stopping)
             await self._stop(hurry)
             for number in signals:
                 loop.remove_signal_handler(number)

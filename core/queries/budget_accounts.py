@@ -13,6 +13,7 @@ from core.db.database import Writer
 from core.db.tables import BudgetAccount, Project, Score, metadata
 from core.ids import ScoreSource, TargetType
 from core.money import units
+from core.queries import kept_usage
 
 _ACCOUNT: Final = metadata.tables["budget_account"]
 
@@ -61,7 +62,7 @@ async def lock(db: Writer, run_id: UUID) -> None:
 
 
 async def open_for_month(db: Writer, project_id: UUID, month: str) -> None:
-    """Opens the account with the cost of the month's scores so far.
+    """Opens the account with the cost of the month's scores so far, deleted ones included.
 
     Leaves an existing account unchanged.
     """
@@ -77,11 +78,12 @@ async def open_for_month(db: Writer, project_id: UUID, month: str) -> None:
             col(Score.source) == ScoreSource.AUTOMATED,
         )
     )
+    deleted = await kept_usage.spent(db, project_id, month)
     account = BudgetAccount(
         id=month_id(project_id, month),
         project_id=project_id,
         limit_cost=_limit(budget),
-        committed_cost=units(float(spent or 0.0)),
+        committed_cost=units(float(spent or 0.0) + deleted),
     )
     await db.execute(dialect.insert_missing(db, _ACCOUNT), account.model_dump())
 

@@ -1,10 +1,11 @@
 """Signed-in browsers of the dashboard, and links that sign a browser in once."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -61,27 +62,33 @@ async def redeem_link(db: Writer, secret: str) -> str | None:
     return None if key_id is None else await open_session(db, key_id)
 
 
-async def find(db: Reader, secret: str) -> SignedIn | None:
-    """None if the session is unknown or expired, or if its key is revoked or expired."""
+async def find(db: Reader, secrets_of_sessions: Collection[str]) -> dict[str, SignedIn]:
+    """By secret. Omits unknown and expired sessions, and sessions of revoked or expired keys."""
+    hashes = {_hash(secret): secret for secret in secrets_of_sessions}
     rows = await db.execute(
         select(
             *(col(column) for column in (ApiKey.id, ApiKey.name, ApiKey.scope, ApiKey.project_id)),
             *(col(ApiKey.any_project), col(ApiKey.revoked_at)),
             col(ApiKey.expires_at).label("key_expires_at"),
-            col(DashboardSession.expires_at),
+            *(col(DashboardSession.expires_at), col(DashboardSession.token_hash)),
         )
         .join(ApiKey, col(ApiKey.id) == col(DashboardSession.api_key_id))
         .where(
-            col(DashboardSession.token_hash) == _hash(secret),
+            col(DashboardSession.token_hash).in_(hashes),
             col(DashboardSession.is_link).is_(False),
         )
     )
-    row = rows.first()
     now = clock.now()
-    if row is None or row.expires_at <= now or row.revoked_at is not None:
-        return None
-    if row.key_expires_at is not None and row.key_expires_at <= now:
-        return None
+    return {hashes[row.token_hash]: _signed_in(row) for row in rows if _is_usable(row, now)}
+
+
+def _is_usable(row: Any, now: datetime) -> bool:
+    if row.expires_at <= now or row.revoked_at is not None:
+        return False
+    return row.key_expires_at is None or row.key_expires_at > now
+
+
+def _signed_in(row: Any) -> SignedIn:
     home = None if row.project_id is None else ProjectId(row.project_id)
     return SignedIn(row.id, row.name, Scope(row.scope), home, None if row.any_project else home)
 

@@ -14,11 +14,14 @@ from core.db.tables import ApiKey, EvalRun, Project, metadata
 from core.errors import Conflict, NotFound
 from core.ids import ProjectId, RunStatus
 from core.queries import budget_accounts, run_pauses
+from core.retention import RetentionKind
 
 _PROJECT = metadata.tables["project"]
 _LIVE = col(Project.deleted_at).is_(None)
 
 MAX_NAME_LENGTH = 128
+
+RETENTION_COLUMNS = tuple(f"retention_{kind}_days" for kind in RetentionKind)
 
 
 async def find(db: Reader, name: str) -> ProjectId | None:
@@ -67,7 +70,7 @@ async def create(db: Writer, name: str, description: str | None) -> Project:
 
 
 async def change(db: Writer, project_id: UUID, changes: Mapping[str, Any]) -> Project:
-    """Changes `name`, `description` and `monthly_budget_usd`, if given.
+    """Changes `name`, `description`, `monthly_budget_usd` and `retention_…_days`, if given.
 
     Raises NotFound, and Conflict if the name is taken or the project is being deleted.
     """
@@ -80,6 +83,9 @@ async def change(db: Writer, project_id: UUID, changes: Mapping[str, Any]) -> Pr
         row.name = name
     if "description" in changes:
         row.description = changes["description"]
+    for column in RETENTION_COLUMNS:
+        if column in changes:
+            setattr(row, column, changes[column])
     if "monthly_budget_usd" in changes:
         row.monthly_budget_usd = changes["monthly_budget_usd"]
         await db.flush()

@@ -8,7 +8,8 @@ from sqlmodel import col
 from core import clock
 from core.db.database import Reader
 from core.db.tables import EvalMonitor, EvalRun, Trace
-from core.ids import ProjectId
+from core.ids import ProjectId, TargetType
+from core.queries.run_rows import UNDER_WAY, WAITING
 from core.run_spec import RunQuota
 
 
@@ -24,12 +25,16 @@ async def why_no_run(db: Reader, project_id: ProjectId, quota: RunQuota) -> str 
 
 async def unfinished_runs(db: Reader, project_id: ProjectId, *, at_most: int) -> int:
     """The number of unfinished runs, counted up to `at_most`."""
-    unfinished = (
-        select(1)
-        .where(col(EvalRun.project_id) == project_id, col(EvalRun.completed_at).is_(None))
-        .limit(at_most)
+    # Each has an index of its own. No index has both, and a project may have a million ended runs.
+    waiting, under_way = (
+        select(func.count())
+        .select_from(
+            select(1).where(col(EvalRun.project_id) == project_id, *state).limit(at_most).subquery()
+        )
+        .scalar_subquery()
+        for state in (WAITING, UNDER_WAY)
     )
-    return await db.scalar(select(func.count()).select_from(unfinished.subquery())) or 0
+    return min(at_most, await db.scalar(select(waiting + under_way)) or 0)
 
 
 async def pairs_of_a_day(db: Reader, project_id: ProjectId) -> int:
@@ -37,7 +42,10 @@ async def pairs_of_a_day(db: Reader, project_id: ProjectId) -> int:
     pairs = col(EvalRun.total_targets) * func.json_array_length(col(EvalRun.metric_names))
     since = clock.now() - timedelta(days=1)
     found = select(func.sum(pairs)).where(
-        col(EvalRun.project_id) == project_id, col(EvalRun.created_at) >= since
+        col(EvalRun.project_id) == project_id,
+        # For the index by project, type and time.
+        col(EvalRun.target_type).in_(list(TargetType)),
+        col(EvalRun.created_at) >= since,
     )
     return int(await db.scalar(found) or 0)
 

@@ -28,13 +28,18 @@ async def admit_at_once(
     `namespace`: the Temporal namespace of its workflow. Concurrent requests may exceed the limit by
     the number of requests.
     """
-    open_runs = await _open_by_project(db)
-    if open_runs.total() >= limits.in_all or open_runs[run.project_id] >= limits.per_project:
-        return False
-    if await _first_waiting(db, run.project_id, limit=1, besides=run.id):
+    if not await may_begin(db, run, limits):
         return False
     run.admitted_at, run.temporal_namespace = clock.now(), namespace
     return True
+
+
+async def may_begin(db: Reader, run: EvalRun, limits: OpenRunLimits) -> bool:
+    """Whether there is room for a new run and no other run waits before it."""
+    open_runs = await _open_by_project(db)
+    if open_runs.total() >= limits.in_all or open_runs[run.project_id] >= limits.per_project:
+        return False
+    return not await _first_waiting(db, run.project_id, limit=1, besides=run.id)
 
 
 async def admit_next(
@@ -67,19 +72,19 @@ async def any_waiting(db: Reader) -> bool:
     return (await db.execute(select(col(EvalRun.id)).where(*WAITING).limit(1))).first() is not None
 
 
-async def count_before(db: Reader, run: EvalRun) -> int:
-    """The number of earlier waiting runs of the same project."""
+async def count_before(db: Reader, run: EvalRun, *, at_most: int) -> int:
+    """The number of earlier waiting runs of the same project, counted up to `at_most`."""
     place = tuple_(col(EvalRun.created_at), col(EvalRun.id))
-    rows = await db.execute(
-        select(func.count())
-        .select_from(EvalRun)
+    earlier = (
+        select(1)
         .where(
             col(EvalRun.project_id) == run.project_id,
             *WAITING,
             place < tuple_(run.created_at, run.id),
         )
+        .limit(at_most)
     )
-    return rows.scalar_one()
+    return await db.scalar(select(func.count()).select_from(earlier.subquery())) or 0
 
 
 async def _open_by_project(db: Reader) -> Counter[UUID]:

@@ -16,7 +16,7 @@ from core.db.paging import Page
 from core.db.tables import EvalRun, EvalRunTarget, Score, metadata
 from core.errors import Conflict, NotFound
 from core.ids import ProjectId, RunStatus, ScoreStatus, TargetType
-from core.queries import budget_accounts, noise_settling, run_stops
+from core.queries import budget_accounts, kept_usage, noise_settling, run_stops
 from core.run_spec import RunSpec
 
 CANCELLED = "Cancelled before every pair was judged. Scores so far were kept."
@@ -290,11 +290,15 @@ async def finish_from_outside(db: Writer, project_id: ProjectId, run_id: UUID) -
 
 
 async def remove(db: Writer, project_id: ProjectId, run_id: UUID, *, delete_scores: bool) -> None:
-    """Deletes the run; its scores stay unless `delete_scores`. Raises NotFound."""
+    """Deletes the run; its scores stay unless `delete_scores`, their usage always.
+
+    Raises NotFound.
+    """
     await budget_accounts.lock(db, run_id)
     await lock(db, project_id, run_id)
     of_run = scores_of(project_id, run_id)
     if delete_scores:
+        await kept_usage.keep(db, *of_run, run_stays=False)
         await db.execute(delete(Score).where(*of_run))
     else:
         await db.execute(update(Score).where(*of_run).values(eval_run_id=None))

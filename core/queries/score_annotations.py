@@ -13,7 +13,7 @@ from core.db.tables import Score, Trace
 from core.errors import NotFound
 from core.ids import ProjectId, ScoreSource, ScoreStatus, ScoreType, TargetType
 from core.metadata_merge import merged_metadata
-from core.queries import stored_figures
+from core.queries import kept_usage, stored_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +104,13 @@ async def remove(
     db: Writer, project_id: ProjectId, target_type: TargetType, score_id: UUID
 ) -> None:
     """Raises NotFound."""
-    run_ids = await db.scalars(
-        delete(Score)
-        .where(
-            col(Score.project_id) == project_id,
-            col(Score.target_type) == target_type,
-            col(Score.id) == score_id,
-        )
-        .returning(col(Score.eval_run_id))
+    one = (
+        col(Score.project_id) == project_id,
+        col(Score.target_type) == target_type,
+        col(Score.id) == score_id,
     )
+    await kept_usage.keep(db, *one)
+    run_ids = await db.scalars(delete(Score).where(*one).returning(col(Score.eval_run_id)))
     deleted = run_ids.all()
     if not deleted:
         raise NotFound("score", score_id)

@@ -1,7 +1,6 @@
 """Changing and deleting stored traces."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from core.db.tables import metadata
 from core.errors import NotFound
 from core.ids import ProjectId, TargetType
 from core.metadata_merge import merged_metadata
-from core.queries import stored_figures
+from core.queries import kept_usage, stored_figures
 from core.queries.span_writes import (
     SpanChange,
     counted,
@@ -83,34 +82,54 @@ async def change_span(
 
 
 async def remove(db: Writer, project_id: ProjectId, trace_ids: Sequence[UUID]) -> int:
-    """Deletes the existing traces with their spans, tags and scores, and returns their number."""
+    """Deletes the existing traces with their spans, tags and scores, and returns their number.
+
+    The scores of a session go with its last trace.
+    """
     deleted = 0
     # Locks the traces first, in the order of their ids, so that two deletions never deadlock and no
     # score is added between the two statements.
     for chunk in paging.chunks(sorted(set(trace_ids))):
-        ids = list(await _lock_known(db, project_id, chunk))
+        known = await _lock_known(db, project_id, chunk)
+        ids = list(known)
         await remove_scores(db, project_id, TargetType.TRACE, [str(trace_id) for trace_id in ids])
         # Foreign keys delete the spans and tags.
         await db.execute(
             delete(_TRACE).where(_TRACE.c.project_id == project_id, _TRACE.c.id.in_(ids))
         )
+        await _end_sessions(db, project_id, {row.session_id for row in known.values()} - {None})
         deleted += len(ids)
     return deleted
+
+
+async def _end_sessions(db: Writer, project_id: ProjectId, session_ids: Collection[str]) -> None:
+    """Deletes the scores of the sessions that have no trace left."""
+    if not session_ids:
+        return
+    left = await db.scalars(
+        select(_TRACE.c.session_id)
+        .distinct()
+        .where(_TRACE.c.project_id == project_id, _TRACE.c.session_id.in_(session_ids))
+    )
+    ended = sorted(set(session_ids) - set(left))
+    if ended:
+        await remove_scores(db, project_id, TargetType.SESSION, ended)
 
 
 async def remove_scores(
     db: Writer, project_id: ProjectId, target_type: TargetType, target_ids: Sequence[str]
 ) -> None:
-    """Deletes the scores of these targets, which the caller has locked or deletes too."""
-    run_ids = await db.scalars(
-        delete(_SCORE)
-        .where(
-            _SCORE.c.project_id == project_id,
-            _SCORE.c.target_type == target_type,
-            _SCORE.c.target_id.in_(target_ids),
-        )
-        .returning(_SCORE.c.eval_run_id)
+    """Deletes the scores of these targets, which the caller has locked or deletes too.
+
+    Their usage stays.
+    """
+    scores = (
+        _SCORE.c.project_id == project_id,
+        _SCORE.c.target_type == target_type,
+        _SCORE.c.target_id.in_(target_ids),
     )
+    await kept_usage.keep(db, *scores)
+    run_ids = await db.scalars(delete(_SCORE).where(*scores).returning(_SCORE.c.eval_run_id))
     await stored_figures.forget(db, run_ids)
 
 
@@ -132,7 +151,7 @@ async def retag(
             _TAG.c.project_id == project_id, _TAG.c.trace_id.in_(ids), _TAG.c.tag.in_(set(remove))
         )
     )
-    rows = [tag_rows((project_id, one), started_at, add) for one, started_at in known.items()]
+    rows = [tag_rows((project_id, one), row.started_at, add) for one, row in known.items()]
     await add_tags(db, [row for of_trace in rows for row in of_trace])
     await db.execute(
         update(_TRACE)
@@ -144,15 +163,15 @@ async def retag(
 
 async def _lock_known(
     db: Writer, project_id: ProjectId, trace_ids: Sequence[UUID]
-) -> dict[UUID, datetime]:
-    """Locks the existing traces, and returns the start of each."""
+) -> dict[UUID, Row[Any, Any, Any]]:
+    """Locks the existing traces, and returns the start and session of each."""
     rows = await db.execute(
-        select(_TRACE.c.id, _TRACE.c.started_at)
+        select(_TRACE.c.id, _TRACE.c.started_at, _TRACE.c.session_id)
         .where(_TRACE.c.project_id == project_id, _TRACE.c.id.in_(set(trace_ids)))
         .order_by(_TRACE.c.id)
         .with_for_update()
     )
-    return {row.id: row.started_at for row in rows}
+    return {row.id: row for row in rows}
 
 
 async def _locked(db: Writer, project_id: ProjectId, trace_id: UUID) -> dict[str, Any]:

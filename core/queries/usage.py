@@ -5,16 +5,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Float, Text, case, cast, func, select
+from sqlalchemy import ColumnElement, Text, cast, func, select, union_all
 
 from core.db import sql_functions
 from core.db.database import Reader
-from core.db.sql_functions import Granularity
 from core.db.tables import metadata
 from core.ids import ProjectId, ScoreSource
+from core.queries import kept_usage
 
 _SCORE: Final = metadata.tables["score"]
 _RUN: Final = metadata.tables["eval_run"]
+_DAY: Final = metadata.tables["usage_day"]
 _COST_DECIMALS: Final = 6
 
 
@@ -30,7 +31,8 @@ class UsageGrouping(StrEnum):
 class UsageGroup:
     """`group` is a day, a model, a metric, or the id of a monitor or run.
 
-    It is None for pairs of deleted runs and, when grouped by monitor, of runs without a monitor.
+    When grouped by run, it is None for pairs of deleted runs; by monitor, of runs without a
+    monitor. By model or monitor, it is also None for pairs that outlived their run.
     `cost_usd` is None if the price of any call is unknown. `saved_usd` values each cached
     answer at the mean cost of the group's paid answers. A call for several metrics counts as one
     answer per metric, paid or cached. `repair_calls` and `repair_cost_usd` are the part of the
@@ -59,13 +61,14 @@ async def grouped(
     start: datetime | None,
     end: datetime | None,
 ) -> list[UsageGroup]:
-    """Days oldest first; other groups by descending number of judge calls."""
-    pairs = (
+    """Days oldest first; other groups by descending number of judge calls.
+
+    Includes deleted scores, whose usage is known by day: a day counts if it begins in the period.
+    """
+    stored = (
         select(
             _group_of(grouping).label("group"),
-            *(_SCORE.c[name] for name in ("judge_calls", "cached_calls", "prompt_tokens")),
-            *(_SCORE.c[name] for name in ("completion_tokens", "cost_usd")),
-            *(_SCORE.c[name] for name in ("repair_calls", "repair_cost_usd")),
+            *(_SCORE.c[name] for name in kept_usage.USAGE_COLUMNS),
         )
         .select_from(_SCORE.outerjoin(_RUN, _RUN.c.id == _SCORE.c.eval_run_id))
         .where(
@@ -76,28 +79,24 @@ async def grouped(
         )
         .subquery()
     )
-    calls, cached = _sum(pairs.c.judge_calls), _sum(pairs.c.cached_calls)
-    # Metrics that share a call share its tokens, but only the first metric counts the call.
-    billed = (pairs.c.judge_calls > 0) | (pairs.c.prompt_tokens > 0)
-    answers = _sum(case((pairs.c.judge_calls > 0, pairs.c.judge_calls), (billed, 1), else_=0))
+    summed = kept_usage.sums(stored)
+    deleted = (
+        select(_deleted_group_of(grouping), *(_DAY.c[name] for name in kept_usage.SUMS))
+        .select_from(_DAY.outerjoin(_RUN, _RUN.c.id == _DAY.c.run_id))
+        .where(*kept_usage.within(project_id, start, end))
+    )
+    both = union_all(
+        select(stored.c.group, *(summed[name].label(name) for name in kept_usage.SUMS)).group_by(
+            stored.c.group
+        ),
+        deleted,
+    ).subquery()
+    added = {name: func.sum(both.c[name]) for name in kept_usage.SUMS}
+    calls = added["judge_calls"]
     rows = await db.execute(
-        select(
-            pairs.c.group,
-            calls.label("calls"),
-            answers.label("answers"),
-            cached.label("cached"),
-            _sum(pairs.c.prompt_tokens).label("prompt"),
-            _sum(pairs.c.completion_tokens).label("completion"),
-            _sum(pairs.c.cost_usd).label("cost"),
-            _unpriced(billed, pairs.c.cost_usd).label("unpriced"),
-            _sum(pairs.c.repair_calls).label("repairs"),
-            _sum(pairs.c.repair_cost_usd).label("repair_cost"),
-            _unpriced(pairs.c.repair_calls > 0, pairs.c.repair_cost_usd).label("unpriced_repairs"),
-            func.count(case((billed, 1))).label("judged"),
-            func.count(case((~billed & (pairs.c.cached_calls > 0), 1))).label("from_cache"),
-        )
-        .group_by(pairs.c.group)
-        .order_by(pairs.c.group if grouping is UsageGrouping.DAY else calls.desc(), pairs.c.group)
+        select(both.c.group, *(column.label(name) for name, column in added.items()))
+        .group_by(both.c.group)
+        .order_by(both.c.group if grouping is UsageGrouping.DAY else calls.desc(), both.c.group)
     )
     return [_usage_group(row) for row in rows]
 
@@ -105,47 +104,41 @@ async def grouped(
 def _usage_group(row: Any) -> UsageGroup:
     priced = row.unpriced == 0
     saved = None
-    if priced and (row.answers or not row.cached):
-        saved = row.cost / row.answers * row.cached if row.answers else 0.0
-    group = row.group
-    if isinstance(group, datetime):
-        group = group.date().isoformat()
+    if priced and (row.answers or not row.cached_calls):
+        saved = row.cost_usd / row.answers * row.cached_calls if row.answers else 0.0
+    repairs = None if row.unpriced_repairs else round(row.repair_cost_usd, _COST_DECIMALS)
     return UsageGroup(
-        group=None if group is None else str(group),
-        judge_calls=int(row.calls),
-        cached_calls=int(row.cached),
-        prompt_tokens=int(row.prompt),
-        completion_tokens=int(row.completion),
-        cost_usd=round(row.cost, _COST_DECIMALS) if priced else None,
-        repair_calls=int(row.repairs),
-        repair_cost_usd=None if row.unpriced_repairs else round(row.repair_cost, _COST_DECIMALS),
-        pairs_judged=row.judged,
-        pairs_from_cache=row.from_cache,
+        group=None if row.group is None else str(row.group),
+        judge_calls=int(row.judge_calls),
+        cached_calls=int(row.cached_calls),
+        prompt_tokens=int(row.prompt_tokens),
+        completion_tokens=int(row.completion_tokens),
+        cost_usd=round(row.cost_usd, _COST_DECIMALS) if priced else None,
+        repair_calls=int(row.repair_calls),
+        repair_cost_usd=repairs,
+        pairs_judged=int(row.pairs_judged),
+        pairs_from_cache=int(row.pairs_from_cache),
         saved_usd=None if saved is None else round(saved, _COST_DECIMALS),
     )
 
 
 def _group_of(grouping: UsageGrouping) -> ColumnElement[Any]:
-    match grouping:
-        case UsageGrouping.DAY:
-            group: ColumnElement[Any] = sql_functions.time_bucket(
-                _SCORE.c.created_at, Granularity.DAY
-            )
-        case UsageGrouping.MODEL:
-            group = cast(_RUN.c.model, Text)
-        case UsageGrouping.METRIC:
-            group = cast(_SCORE.c.name, Text)
-        case UsageGrouping.MONITOR:
-            group = _RUN.c.monitor_id
-        case UsageGrouping.RUN:
-            group = _SCORE.c.eval_run_id
-    return group
+    groups: dict[UsageGrouping, ColumnElement[Any]] = {
+        UsageGrouping.DAY: sql_functions.day_text(_SCORE.c.created_at),
+        UsageGrouping.MODEL: cast(_RUN.c.model, Text),
+        UsageGrouping.METRIC: cast(_SCORE.c.name, Text),
+        UsageGrouping.MONITOR: _RUN.c.monitor_id,
+        UsageGrouping.RUN: _SCORE.c.eval_run_id,
+    }
+    return groups[grouping]
 
 
-def _unpriced(billed: ColumnElement[bool], cost: Any) -> ColumnElement[int]:
-    return func.count(case((billed & cost.is_(None), 1)))
-
-
-def _sum(column: Any) -> ColumnElement[float]:
-    # Summed as floats, because SQLite fails for sums of integers beyond 64 bits.
-    return func.coalesce(func.sum(cast(column, Float)), 0.0)
+def _deleted_group_of(grouping: UsageGrouping) -> ColumnElement[Any]:
+    groups: dict[UsageGrouping, ColumnElement[Any]] = {
+        UsageGrouping.DAY: cast(_DAY.c.day, Text),
+        UsageGrouping.MODEL: func.nullif(cast(_DAY.c.model, Text), ""),
+        UsageGrouping.METRIC: cast(_DAY.c.metric, Text),
+        UsageGrouping.MONITOR: func.nullif(_DAY.c.monitor_id, kept_usage.UNKNOWN),
+        UsageGrouping.RUN: _RUN.c.id,
+    }
+    return groups[grouping]

@@ -90,6 +90,12 @@ COST: Final = Counter(
 UNPRICED: Final = Counter(
     "assay_judge_calls_without_price", "Calls whose cost is unknown.", _MODEL, registry=REGISTRY
 )
+RETENTION_DELETED: Final = Counter(
+    "assay_retention_deleted",
+    "Rows deleted by age, without the rows that go with them.",
+    ("kind",),
+    registry=REGISTRY,
+)
 SCORES_QUEUED: Final = Gauge(
     "assay_store_scores_queued", "Scores that wait to be written.", registry=REGISTRY
 )

@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from core.errors import Misconfigured, Unavailable
 from core.telemetry import tracing
 from core.temporal.payload_codec import data_converter
+from core.temporal.process_identity import process_identity
 from core.temporal.renewal import Renewable, connection_config
 
 PROJECT: Final = SearchAttributeKey.for_keyword("AssayProject")
@@ -35,6 +36,7 @@ MONITOR_WORKFLOW: Final = "MonitorWorkflow"
 """Type of the workflow that a monitor's schedule starts."""
 PROJECT_DELETION_WORKFLOW: Final = "ProjectDeletionWorkflow"
 COMPARISON_WORKFLOW: Final = "ComparisonWorkflow"
+RETENTION_WORKFLOW: Final = "RetentionWorkflow"
 
 _PASSING: Final = (
     RPCStatusCode.UNAVAILABLE,
@@ -90,6 +92,7 @@ async def connect(
         data_converter=data_converter(codec),
         plugins=[Renewable()],
         interceptors=interceptors(),
+        identity=process_identity(),
         lazy=lazy,
         runtime=runtime,
     )

@@ -44,7 +44,8 @@ async def connected(
         except (RuntimeError, Unavailable) as error:
             log.warning("Temporal cannot be reached yet: %s", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RECONNECT_SECONDS)
+                async with asyncio.timeout(RECONNECT_SECONDS):
+                    await stop.wait()
         else:
             return client
     return None

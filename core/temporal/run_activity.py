@@ -30,6 +30,9 @@ TEMPORAL_AWAY: Final = "Temporal cannot be reached"
 WAITING_TO_BEGIN: Final = "waiting for a worker to begin"
 WAITING_FOR_ANSWER: Final = "waiting for a worker to answer"
 
+MAX_RUNS_BEFORE: Final = 1_000
+"""Earlier runs are counted up to this number, because each read of a waiting run counts them."""
+
 LONG: Final = timedelta(seconds=3)
 """A pair queued longer than this has no worker; a retry that runs longer is getting no answer."""
 
@@ -65,11 +68,14 @@ def cancelling(reason: str | None) -> str:
 
 
 def waiting_for_turn(before: int) -> str:
-    """`before`: the number of waiting runs of the project that were posted earlier."""
+    """`before`: the number of waiting runs of the project that were posted earlier, counted up to
+    `MAX_RUNS_BEFORE`.
+    """
     if before == 0:
         return "waiting to be admitted; it is the next run of this project to begin"
     runs = "run" if before == 1 else "runs"
-    return f"waiting to be admitted; {before} {runs} of this project will begin before it"
+    number = f"at least {before}" if before >= MAX_RUNS_BEFORE else str(before)
+    return f"waiting to be admitted; {number} {runs} of this project will begin before it"
 
 
 def no_worker(last_seen: datetime | None) -> str:

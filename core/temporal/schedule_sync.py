@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from core import clock
+from core.concurrency import cancel_and_wait
 from core.db.database import Database
 from core.errors import Unavailable
 from core.ids import MonitorStatus
@@ -107,11 +108,11 @@ class ScheduleSync:
         ]
         if asking:
             await asyncio.wait(asking, timeout=ANSWER_SECONDS)
+        await cancel_and_wait(*asking)
         for task in asking:
-            task.cancel()
-        for end in await asyncio.gather(*asking, return_exceptions=True):
-            if isinstance(end, Exception) and not isinstance(end, Unavailable):
-                raise end
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, Unavailable):
+                raise error
         return [(newest[row.id], known[row.id]) for row in rows]
 
     async def _with_skipped(

@@ -1,12 +1,14 @@
 """The quotas of a project for runs, pairs, monitors and bytes. Messages name the setting."""
 
+import asyncio
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import event, update
 
+from api.quotas import Quotas
 from core.db.tables import EvalRun
 from core.settings import Settings
-from tests.api.conftest import serve
+from tests.api.conftest import Service, serve
 from tests.api.monitoring import MONITORS, body
 
 RUNS = "/evaluations/trace-runs"
@@ -34,7 +36,7 @@ async def test_pairs_of_a_day(any_database_url: str, settings: Settings) -> None
         assert (await service.client.post(RUNS, json=two)).status_code == 202
         async with service.database.write() as db:
             await db.execute(update(EvalRun).values(total_targets=2))
-        service.stack.quotas._pairs.clear()
+        service.stack.quotas._pairs.forget(service.project_id)
         answer = await service.client.post(RUNS, json=RUN)
         assert answer.status_code == 429
         assert "ASSAY_MAX_PAIRS_PER_DAY" in answer.json()["detail"]
@@ -56,7 +58,7 @@ async def test_monitors_and_how_often_they_run(sqlite_url: str, settings: Settin
 async def test_stored_bytes(any_database_url: str, settings: Settings) -> None:
     async for service in limited(any_database_url, settings, max_stored_bytes=5000):
         trace_id = await service.post_trace(input="x" * 6000)
-        service.stack.quotas._bytes.clear()
+        service.stack.quotas._bytes.forget(service.project_id)
         spans = [{"name": "s", "started_at": "2026-01-01T00:00:00Z"}]
         trace = {"name": "n", "started_at": "2026-01-01T00:00:00Z"}
         for path, sent in ((f"/traces/{trace_id}/spans", spans), ("/traces", trace)):
@@ -64,5 +66,19 @@ async def test_stored_bytes(any_database_url: str, settings: Settings) -> None:
             assert answer.status_code == 422
             assert "ASSAY_MAX_STORED_BYTES" in answer.json()["detail"]
         assert (await service.client.delete(f"/traces/{trace_id}")).status_code == 204
-        service.stack.quotas._bytes.clear()
+        service.stack.quotas._bytes.forget(service.project_id)
         assert (await service.client.post("/traces", json=trace)).status_code == 202
+
+
+async def test_concurrent_requests_share_one_sum(sqlite_service: Service) -> None:
+    database, limits = sqlite_service.database, Quotas(sqlite_service.database, Settings())
+    sums = 0
+
+    def count(*statement: Any) -> None:
+        nonlocal sums
+        sums += "sum(trace.size_bytes)" in statement[2]
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    await asyncio.gather(*(limits.check_storage(sqlite_service.project_id) for _ in range(50)))
+    await limits.check_storage(sqlite_service.project_id)
+    assert sums == 1

@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from core.concurrency import run_bounded
+from core.concurrency import cancel_and_wait, raise_if_cancelled, run_bounded
+from core.periodic import repeating
 
 
 async def test_no_more_jobs_than_lanes_are_under_way_and_all_are_done() -> None:
@@ -54,3 +55,58 @@ async def test_cancelling_ends_everything_at_once() -> None:
         await task
     await asyncio.sleep(0)
     assert sorted(ended) == [0, 1]
+
+
+class Deaf:
+    """Work that loses its first cancellation, as some libraries do."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.lost = 0
+
+    async def __call__(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self.lost:
+                raise
+            self.lost += 1
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    deaf = Deaf()
+
+    async def forever() -> None:
+        while True:
+            await deaf()
+
+    task = asyncio.create_task(forever())
+    await deaf.begun.wait()
+    async with asyncio.timeout(5):
+        await cancel_and_wait(task)
+    assert (task.cancelled(), deaf.lost) == (True, 1)
+
+
+async def test_periodic_work_that_loses_a_cancellation_ends() -> None:
+    deaf = Deaf()
+    async with asyncio.timeout(5), repeating(deaf, every=60, at_once=True):
+        await deaf.begun.wait()
+    assert deaf.lost == 1
+
+
+async def test_a_cancellation_that_a_library_replaced_is_raised_again() -> None:
+    begun = asyncio.Event()
+
+    async def replaced() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise_if_cancelled()
+
+    task = asyncio.create_task(replaced())
+    await begun.wait()
+    await cancel_and_wait(task)
+    assert task.cancelled()
+    raise_if_cancelled()  # does nothing in a task that nobody cancelled

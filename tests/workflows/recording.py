@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from core import migrations
+from activities.retention import sweeping, write_pace
+from core import clock, migrations
 from core.db.database import Database
 from core.db.tables import EvalRun
 from core.errors import JudgeBusy, JudgeUnusable
-from core.queries import run_pauses, run_rows
+from core.queries import projects, run_pauses, run_rows
 from core.temporal import client as temporal_client
 from evals.judges.protocol import Question
+from tests.activities.retention.ages import traces_from
 from tests.conftest import make_project, temporal_binary
 from tests.factories import store_traces
 from tests.workflows.comparing import pending_comparison
@@ -36,6 +39,7 @@ from workflows.maintenance.stalled_runs import StalledRuns
 from workflows.maintenance_client import MaintenanceClient
 from workflows.policies import Limits
 from workflows.project_client import ProjectDeletions
+from workflows.retention import RetentionWorkflow, SweepState
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -214,12 +218,32 @@ async def deleted(stack: Stack) -> str:
     return handle.id
 
 
+async def swept(stack: Stack) -> str:
+    """Expired traces of two projects, one of which needs more than one execution."""
+    old = clock.now() - timedelta(days=9)
+    other = await make_project(stack.database, "other")
+    for project_id, count in ((stack.project_id, 3), (other, 1)):
+        await traces_from(stack.database, project_id, count, old)
+        async with stack.database.write() as db:
+            await projects.change(db, project_id, {"retention_traces_days": 7})
+    sweeping.TURN_SECONDS, write_pace.MIN_ROWS, write_pace.MAX_ROWS = 0.0, 1, 1  # type: ignore[misc]  # one trace per turn
+    workflow_id = "retention-assay"
+    await stack.client.execute_workflow(
+        RetentionWorkflow.run,
+        SweepState(turns_per_execution=3),
+        id=workflow_id,
+        task_queue=stack.task_queue,
+    )
+    return workflow_id
+
+
 SMALL_SCENARIOS = (small, known)
 SCENARIOS = (completed, continued, followed, stopped, cancelled, held_up, paused)
 NAMED_SCENARIOS = {
     "monitor": (judged, unchanged, unjudged, interrupted),
     "comparison": (compared, incomparable),
     "project": (deleted,),
+    "retention": (swept,),
 }
 """Scenarios by the kind of workflow; each returns the id of its workflow."""
 

@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import pytest
 from temporalio import workflow
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from core.ids import RunStatus
+from core.ids import ProjectId, RunStatus
 from core.run_spec import RunSpec
 from tests.factories import new_run
 from tests.workflows.conftest import Stack
@@ -40,6 +40,45 @@ async def test_a_start_that_fails_in_an_unforeseen_way_fails_at_once(
         with pytest.raises(BrokenConverter):
             await runs.start(spec, wait_seconds=60)
     assert not limit.expired()
+
+
+class NeverAnswering:
+    """Replaces a cancellation by an error of its own, like the SDK."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def execute_update_with_start_workflow(self, *_args: Any, **_options: Any) -> None:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise WorkflowUpdateRPCTimeoutOrCancelledError from error
+
+
+async def test_a_cancelled_start_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_client, "HANDLE_SECONDS", 0.01)
+    client = NeverAnswering()
+    runs = EvalRunClient(cast("Client", client), task_queue="q")
+    starting = asyncio.create_task(runs.start(new_run(ProjectId(uuid4())).spec, wait_seconds=60))
+    await client.asked.wait()
+    starting.cancel()
+    await asyncio.wait([starting], timeout=5)
+    assert starting.cancelled()
+
+
+async def test_a_start_that_is_cancelled_while_it_waits_for_the_handle_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_client, "HANDLE_SECONDS", 60)
+    client = NeverAnswering()
+    runs = EvalRunClient(cast("Client", client), task_queue="q")
+    starting = asyncio.create_task(runs.start(new_run(ProjectId(uuid4())).spec, wait_seconds=0.01))
+    await client.asked.wait()
+    await asyncio.wait([starting], timeout=0.2)  # its time is over, and it waits for the handle
+    starting.cancel()
+    await asyncio.wait([starting], timeout=5)
+    assert starting.cancelled()
 
 
 PROGRESS = RunProgress(RunStatus.RUNNING, total_targets=4, evaluated_count=1, failed_count=0)

@@ -16,13 +16,14 @@ from core.periodic import repeating
 from core.queries import run_rows, workers
 from core.settings import Settings
 from core.temporal.first_connection import connected
+from core.temporal.process_identity import process_identity
 from tests.factories import new_run, store_traces
 from tests.workflows.conftest import METRICS, Stack
 from tests.workflows.judges import Doors
 from workflows.maintenance import presence as presence_of_worker
 from workflows.maintenance import runs as run_maintenance
 from workflows.maintenance.ownership import check_ownership
-from workflows.maintenance.presence import presence, worker_id
+from workflows.maintenance.presence import presence
 from workflows.maintenance.runs import RunReconciliation, reconcile_run
 from workflows.workflow_state import WorkflowState
 
@@ -88,7 +89,7 @@ async def test_runs_are_reconciled_periodically(
 
 
 async def polled() -> set[str]:
-    return {worker_id()}
+    return {process_identity()}
 
 
 async def test_a_worker_is_known_while_it_serves_and_gone_afterwards(stack: Stack) -> None:
@@ -192,7 +193,7 @@ async def test_a_worker_that_temporal_does_not_hear_from_cannot_be_given_work(
         async with asyncio.timeout(10):
             while await seen():
                 await asyncio.sleep(0.05)
-        heard.add(worker_id())
+        heard.add(process_identity())
         async with asyncio.timeout(10):
             while not await seen():
                 await asyncio.sleep(0.05)
@@ -201,7 +202,7 @@ async def test_a_worker_that_temporal_does_not_hear_from_cannot_be_given_work(
 async def test_temporal_says_which_workers_ask_it_for_work(stack: Stack) -> None:
     assert await stack.eval_runs.pollers(within_seconds=5) == set()
     async with stack.worker(), asyncio.timeout(20):
-        while worker_id() not in await stack.eval_runs.pollers(within_seconds=5):
+        while process_identity() not in await stack.eval_runs.pollers(within_seconds=5):
             await asyncio.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""Starts the workflows of waiting runs as others end."""
+"""Starts the workflows of waiting runs."""
 
 import asyncio
 import contextlib
@@ -30,16 +30,28 @@ log = logging.getLogger("assay.worker")
 
 
 class RunAdmission:
-    """Every worker has one `RunAdmission`; the database decides which worker admits a run."""
+    """Every worker and every API process has one `RunAdmission`; the database decides which of them
+    admits a run.
 
-    def __init__(self, database: Database, eval_runs: EvalRunClient, limits: OpenRunLimits) -> None:
+    `look_seconds`: pause between checks if nothing wakes this admission; None: no such checks.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        eval_runs: EvalRunClient,
+        limits: OpenRunLimits,
+        *,
+        look_seconds: float | None = LOOK_SECONDS,
+    ) -> None:
+        self._look_seconds = look_seconds
         self._database = database
         self._eval_runs = eval_runs
         self._limits = limits
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Call this when a run has ended, so that the next run may begin."""
+        """Call this when the next run may begin, because another has ended or none is open."""
         self._woken.set()
 
     @asynccontextmanager
@@ -50,7 +62,7 @@ class RunAdmission:
     async def _next(self) -> None:
         with contextlib.suppress(TimeoutError):
             # Not asyncio.wait_for, which may lose the cancellation that ends this work.
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(self._look_seconds):
                 await self._woken.wait()
         # Several runs may end during the pause; one transaction then admits several runs.
         await asyncio.sleep(GATHER_SECONDS)

@@ -1,8 +1,6 @@
 """Publishes in the store what this worker offers and when it was last alive."""
 
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,16 +12,12 @@ from core.db.database import Database
 from core.errors import Unavailable
 from core.periodic import repeating
 from core.queries import workers
+from core.temporal.process_identity import process_identity
 from evals.judges.protocol import Judges
 
 PUBLISH_SECONDS: Final = 30.0
 
 log = logging.getLogger("assay.worker")
-
-
-def worker_id() -> str:
-    """The identity under which Temporal knows this process."""
-    return f"{os.getpid()}@{socket.gethostname()}"
 
 
 Pollers = Callable[[], Awaitable[set[str]]]
@@ -32,7 +26,7 @@ Pollers = Callable[[], Awaitable[set[str]]]
 async def _polls(pollers: Pollers) -> bool:
     """Whether Temporal sees this worker polling; False if Temporal is unavailable."""
     try:
-        return worker_id() in await pollers()
+        return process_identity() in await pollers()
     except Unavailable:
         return False
 
@@ -59,14 +53,14 @@ async def presence(
         async with database.write() as db:
             await workers.publish(
                 db,
-                worker_id=worker_id(),
+                worker_id=process_identity(),
                 started_at=started_at,
                 default_model=judges.default_model,
                 providers=judges.providers(),
             )
-            others = await workers.publish_rate(db, worker_id(), judge_max_per_second)
+            others = await workers.publish_rate(db, process_identity(), judge_max_per_second)
             if polls:
-                await workers.confirm_polling(db, worker_id())
+                await workers.confirm_polling(db, process_identity())
         if new := sorted(others.keys() - warned):
             warned.update(new)
             log.warning(
@@ -76,7 +70,9 @@ async def presence(
             )
 
     async def beat() -> None:
-        await database.write_at_once(lambda db: workers.beat(db, worker_id(), judges.throttles()))
+        await database.write_at_once(
+            lambda db: workers.beat(db, process_identity(), judges.throttles())
+        )
 
     await publish()
     async with (
@@ -86,7 +82,7 @@ async def presence(
         yield
     try:
         async with database.write() as db:
-            await workers.withdraw(db, worker_id())
+            await workers.withdraw(db, process_identity())
     except (SQLAlchemyError, OSError) as error:
         # Other workers notice the missing heartbeat within seconds anyway.
         log.warning("The database cannot record that this worker stops: %s", type(error).__name__)

@@ -15,10 +15,10 @@ from core.periodic import repeating
 from core.queries import run_rows, run_upkeep
 from core.run_ending import ending
 from core.run_spec import RunSpec
+from core.temporal.process_identity import process_identity
 from workflows.maintenance.budgets import RESUME_SECONDS, resume_runs
 from workflows.maintenance.lease import Work, leased
 from workflows.maintenance.lost_workers import LOOK_SECONDS, LostPairs
-from workflows.maintenance.presence import worker_id
 from workflows.maintenance.stalled_runs import INSPECT_SECONDS, StalledRuns
 from workflows.maintenance_client import MaintenanceClient
 from workflows.workflow_state import WorkflowState
@@ -42,7 +42,7 @@ log = logging.getLogger("assay.worker")
 @asynccontextmanager
 async def caring_for_runs(database: Database, eval_runs: MaintenanceClient) -> AsyncIterator[None]:
     """Reconciles runs periodically while the block runs, in one worker at a time."""
-    holder = worker_id()
+    holder = process_identity()
 
     def once(name: str, work: Work) -> Work:
         return leased(database, name, holder, work)
@@ -50,8 +50,7 @@ async def caring_for_runs(database: Database, eval_runs: MaintenanceClient) -> A
     reconcile = RunReconciliation(database, eval_runs).next_page
     stalled = StalledRuns(database, eval_runs).inspect
     resume = partial(resume_runs, database, eval_runs)
-    # Every worker watches the others without a lease, because it acts only on a silence that it saw
-    # twice itself.
+    # A new holder of the lease has seen no silence yet. It acts after two rounds of its own.
     lost = LostPairs(database, eval_runs).reclaim
     async with (
         repeating(once("reconcile-runs", reconcile), every=RECONCILE_SECONDS),

@@ -6,9 +6,9 @@ from typing import Final
 
 from core.db.database import Database
 from core.periodic import repeating
+from core.temporal.process_identity import process_identity
 from core.temporal.schedule_sync import ScheduleSync
 from workflows.maintenance.lease import leased
-from workflows.maintenance.presence import worker_id
 
 SYNC_SECONDS: Final = 30.0
 
@@ -21,6 +21,6 @@ async def syncing_schedules(database: Database, schedules: ScheduleSync) -> Asyn
         await schedules.sync_pending()
         await schedules.reconcile()
 
-    once = leased(database, "schedules", worker_id(), sync)
+    once = leased(database, "schedules", process_identity(), sync)
     async with repeating(once, every=SYNC_SECONDS, at_once=True):
         yield

@@ -65,6 +65,24 @@ def test_a_project_gets_a_budget_per_month(stack: Settings, api: httpx.Client) -
     assert assay(stack, "projects", "budget", project_id, "0").returncode == 2
 
 
+def test_a_project_gets_days_of_retention(stack: Settings, api: httpx.Client) -> None:
+    project_id = assay(stack, "projects", "create", "tidy").stdout.strip()
+    chosen = ("--traces", "30", "--runs", "forever", "--usage", "default")
+    done = assay(stack, "projects", "retention", project_id, *chosen)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "traces: kept for 30 days",
+        "runs: kept for ever",
+        "judgements: as the installation says",
+        "usage: as the installation says",
+    ]
+    stored = api.get(f"/projects/{project_id}").json()
+    assert (stored["retention_traces_days"], stored["retention_runs_days"]) == (30, 0)
+    assert assay(stack, "projects", "retention", project_id).stdout == done.stdout
+    for wrong in ("0", "-1", "36501", "1.5", "never"):
+        assert assay(stack, "projects", "retention", project_id, "--runs", wrong).returncode == 2
+
+
 def test_a_run_that_pauses_at_its_budget_is_followed_no_further_and_resumed(
     stack: Settings, api: httpx.Client
 ) -> None:

@@ -17,6 +17,7 @@ from core.queries import (
     run_rows,
 )
 from core.queries.api_keys import NewKey
+from core.retention import RetentionKind
 from tests.api.calls import admin
 from tests.api.conftest import Service
 from tests.factories import new_run
@@ -65,6 +66,26 @@ async def test_projects_are_created_renamed_and_listed(service: Service) -> None
     by_name = await service.client.get("/traces", headers=headers | {"X-Project-Name": "help"})
     assert by_name.status_code == 200
     assert (await service.client.get("/projects", headers=headers)).json()["total"] == 2
+
+
+async def test_a_project_sets_its_own_days_of_retention(service: Service) -> None:
+    headers = await admin(service)
+    project = f"/projects/{service.project_id}"
+    columns = [f"retention_{kind}_days" for kind in RetentionKind]
+    unset = (await service.client.get(project, headers=headers)).json()
+    assert {unset[column] for column in columns} == {None}
+    days = dict(zip(columns, (30, 0, 365, 36_500), strict=True))
+    changed = await service.client.patch(project, json=days, headers=headers)
+    assert {column: changed.json()[column] for column in columns} == days
+    cleared = {"retention_traces_days": None}
+    changed = await service.client.patch(project, json=cleared, headers=headers)
+    assert {column: changed.json()[column] for column in columns} == days | cleared
+    for wrong in (-1, 36_501, 1.5, "a month"):
+        body = {"retention_traces_days": wrong}
+        refused = await service.client.patch(project, json=body, headers=headers)
+        assert refused.status_code == 422, wrong
+    entries = (await service.client.get("/audit", headers=headers)).json()["items"]
+    assert [entry["action"] for entry in entries[:2]] == ["update_project", "update_project"]
 
 
 async def test_only_administrators_manage_and_bound_ones_only_their_project(

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from api.runs import progress
-from core.db.tables import AuditEntry
+from api.runs.run_creation import MAX_STARTING, RunCreation
+from core.db.tables import AuditEntry, EvalRun
 from core.ids import ProjectId, RunStatus
 from core.queries import chosen_pairs, run_admission, run_idempotency, run_names, run_rows
 from core.queries.run_idempotency import IdempotentRequest
@@ -193,3 +194,45 @@ async def test_many_named_traces_are_in_the_answer_of_their_run_and_in_no_list(
     assert (retry["filters"], retry["total_traces"]) == ({"retry_of": run["id"]}, 3)
     got = (await service.client.get(f"{RUNS}/{retry['id']}")).json()
     assert got["filters"] == {"retry_of": run["id"]}
+
+
+async def test_a_burst_is_answered_although_few_of_its_runs_are_being_started(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, started, deferred = sqlite_service, asyncio.Event(), asyncio.Event()
+
+    async def start(*_: object, **__: object) -> None:
+        await started.wait()
+
+    monkeypatch.setattr(service.runs, "start", start)
+    creation = RunCreation(service.stack.writes, service.stack.settings.open_runs, deferred.set)
+    service.app.state.stack = replace(service.stack, run_creation=creation)
+    await service.publish(provider())
+    body = BODY | {"trace_ids": [await service.post_trace()]}
+
+    async def post() -> None:
+        answer = await service.client.post(f"{RUNS}/batch", json=body)
+        assert answer.status_code == 202
+
+    posts = [asyncio.create_task(post()) for _ in range(MAX_STARTING + 2)]
+    try:
+        async with asyncio.timeout(20):
+            await deferred.wait()
+            while sum(one.done() for one in posts) < 2:
+                await asyncio.sleep(0.01)
+        assert sum(one.done() for one in posts) == 2
+    finally:
+        started.set()
+        await asyncio.gather(*posts)
+    async with service.database.read() as db:
+        rows = (await db.scalars(select(EvalRun))).all()
+    assert sum(row.admitted_at is not None for row in rows) == MAX_STARTING
+    creating = creation.create(_raise, None, "default")
+    with pytest.raises(ValueError, match="no row"):
+        await creating.__aenter__()
+    await service.client.post(f"{RUNS}/batch", json=body)
+    assert creation._starting == 0
+
+
+async def _raise(_db: object) -> EvalRun:
+    raise ValueError("no row")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from api.http import key_watch
 from api.runs import sse
 from core.ids import Scope
 from core.queries import api_keys
@@ -125,7 +126,7 @@ async def test_silence_is_broken_by_a_comment(
 async def test_a_stream_ends_with_its_key(
     sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "_KEY_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(key_watch, "CHECK_SECONDS", 0.0)
     service = sqlite_service
     await service.post_trace()
     made = await service.client.post(RUNS, json={"metrics": ["task_completion"]})

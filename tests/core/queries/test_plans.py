@@ -1,5 +1,6 @@
 """Query plans of lists in SQLite, which has no statistics to choose an index."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ from core.db.database import Database, Reader
 from core.db.paging import Page
 from core.filters import SessionListFilters, TraceListFilters, TraceScoreFilters
 from core.ids import ProjectId, ScoreStatus, TraceStatus
-from core.queries import score_reads, session_reads, trace_reads
+from core.queries import quotas, score_reads, session_reads, trace_reads
 from core.queries.session_listing import SessionSortKey
 from core.queries.trace_reads import Listing
 from tests.conftest import make_project
@@ -24,19 +25,25 @@ async def steps(
     database: Database, project_id: ProjectId, filters: Any, table: str, *, statistics: bool
 ) -> list[str]:
     """The plan of each query behind a list."""
-    ran: list[tuple[str, Any]] = []
-
-    def note(*call: Any) -> None:
-        ran.append((call[2], call[3]))
-
     await store_traces(database, project_id, 3, tags=["x", "y"], session_id="s", user_id="u")
     if statistics:
         async with database.write() as writer:
             # Statistics of some tables only, as after a table was rebuilt.
             await (await writer.connection()).exec_driver_sql("ANALYZE trace")
+    return await steps_of(database, lambda db: listed(db, project_id, filters), table)
+
+
+async def steps_of(
+    database: Database, read: Callable[[Reader], Awaitable[object]], table: str
+) -> list[str]:
+    ran: list[tuple[str, Any]] = []
+
+    def note(*call: Any) -> None:
+        ran.append((call[2], call[3]))
+
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     async with database.read() as db:
-        await listed(db, project_id, filters)
+        await read(db)
     event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     found = []
     async with database.engine.connect() as connection:
@@ -95,3 +102,13 @@ async def test_a_list_of_a_runs_scores_looks_through_no_others(
     found = await steps(sqlite, await make_project(sqlite), filters, "score", statistics=False)
     assert len(found) == 2
     assert all("eval_run_id=?" in step for step in found)
+
+
+async def test_quotas_look_through_no_ended_or_old_runs(sqlite: Database) -> None:
+    project_id = await make_project(sqlite)
+    found = await steps_of(
+        sqlite, lambda db: quotas.unfinished_runs(db, project_id, at_most=9), "eval_run"
+    )
+    assert sorted(step.split()[4] for step in found) == ["ix_eval_run_open", "ix_eval_run_waiting"]
+    [step] = await steps_of(sqlite, lambda db: quotas.pairs_of_a_day(db, project_id), "eval_run")
+    assert "created_at>?" in step

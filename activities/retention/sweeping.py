@@ -1,0 +1,93 @@
+"""Activities that delete expired rows of all projects, in turns of a few seconds."""
+
+import logging
+import time
+from typing import Final
+from uuid import UUID
+
+from temporalio import activity
+
+from activities.error_translation import translate_errors
+from activities.retention.turns import ProjectTurn
+from core import clock
+from core.db.database import Database
+from core.errors import NotFound
+from core.ids import ProjectId
+from core.queries import expired_rows, projects
+from core.retention import (
+    ExpiredProjects,
+    RetentionDays,
+    SweepOutcome,
+    SweepTurn,
+    SweptTurn,
+)
+
+TURN_SECONDS: Final = 3.0
+"""How long one project's rows are deleted before the next project's."""
+
+PROJECTS_PER_PAGE: Final = 50
+
+log = logging.getLogger("assay.retention")
+
+
+class Retention:
+    """`days`: the settings of the installation, which projects may override."""
+
+    def __init__(self, database: Database, days: RetentionDays) -> None:
+        self._database = database
+        self._days = days
+
+    @activity.defn(name="find_expired")
+    @translate_errors
+    async def find_expired(self, after: UUID | None) -> ExpiredProjects:
+        """The projects with expired rows among the next projects after this one."""
+        now = clock.now()
+        async with self._database.read() as db:
+            page = await expired_rows.projects_after(
+                db, self._days, after=after, limit=PROJECTS_PER_PAGE
+            )
+            found = [
+                project.id
+                for project in page
+                if await expired_rows.any_expired(
+                    db, ProjectId(project.id), expired_rows.days_of(project, self._days), now
+                )
+            ]
+        return ExpiredProjects(found, page[-1].id if len(page) == PROJECTS_PER_PAGE else None)
+
+    @activity.defn(name="delete_expired")
+    @translate_errors
+    async def delete_expired(self, turn: SweepTurn) -> SweptTurn:
+        """Deletes expired rows for a few seconds, in many short transactions. Idempotent.
+
+        Ends after the open transaction when the worker stops.
+        """
+        try:
+            async with self._database.read() as db:
+                project = await projects.get(db, turn.project_id)
+        except NotFound:
+            return SweptTurn({})
+        if project.deleted_at is not None:
+            return SweptTurn({})
+        ends_at = time.monotonic() + TURN_SECONDS
+
+        def goes_on() -> bool:
+            activity.heartbeat()
+            return time.monotonic() < ends_at and not activity.is_worker_shutdown()
+
+        mine = ProjectTurn(self._database, project, turn.place, clock.now())
+        place = await mine.delete(expired_rows.days_of(project, self._days), goes_on)
+        return SweptTurn(dict(mine.deleted), place, mine.pace.longest)
+
+    @activity.defn(name="end_retention_sweep")
+    @translate_errors
+    async def end_sweep(self, outcome: SweepOutcome) -> None:
+        """Logs what the sweep has done."""
+        counts = [f"{count:,} {kind}" for kind, count in sorted(outcome.deleted.items())]
+        log.info(
+            "Retention has deleted %s; the longest transaction took %.0f ms",
+            ", ".join(counts) or "nothing",
+            1000 * outcome.longest_seconds,
+        )
+        if outcome.failed:
+            log.warning("The expired rows of %d projects could not be deleted", outcome.failed)

@@ -1,0 +1,136 @@
+"""The turn of one project in a sweep: every kind of row, a few rows at a time."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from activities.retention.trace_sweep import TraceSweep
+from activities.retention.write_pace import WritePace
+from core.db.database import Database, Writer
+from core.ids import ProjectId
+from core.queries import expired_rows, expired_runs
+from core.retention import RetentionDays, RetentionKind, SweepPlace
+from core.telemetry.measures import RETENTION_DELETED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from core.db.tables import Project
+
+MAX_RUNS_PER_READ: Final = 500
+COMPARISONS: Final = "comparisons"
+
+Step = Callable[[datetime], Awaitable[int | None]]
+"""Deletes a few rows from before a moment, and returns their number; None if none may go now."""
+
+
+class ProjectTurn:
+    """`deleted` counts the deleted rows by kind."""
+
+    def __init__(
+        self, database: Database, project: "Project", place: SweepPlace | None, now: datetime
+    ) -> None:
+        self._database = database
+        self._project = project
+        self._project_id = ProjectId(project.id)
+        self._now = now
+        self._first = RetentionKind.TRACES if place is None else place.kind
+        after = None
+        if place is not None and place.moment is not None and place.trace_id is not None:
+            after = place.moment, place.trace_id
+        self._began_after = after
+        self.pace = WritePace(database)
+        self._traces = TraceSweep(database, self._project_id, self.pace, after=after)
+        self._runs: Sequence[UUID] = ()
+        self.deleted: Counter[str] = Counter()
+
+    async def delete(self, days: RetentionDays, goes_on: Callable[[], bool]) -> SweepPlace | None:
+        """Deletes until nothing may go now or `goes_on` is false.
+
+        Returns the place at which the next turn continues; None if it would find nothing new.
+        """
+        kinds = list(RetentionKind)
+        steps: dict[RetentionKind, Step] = {
+            RetentionKind.TRACES: self._traces.step,
+            RetentionKind.RUNS: self._delete_from_runs,
+            RetentionKind.JUDGEMENTS: self._delete_judgements,
+            RetentionKind.USAGE: self._delete_usage,
+        }
+        for kind, before in days.cutoffs(self._now):
+            if kinds.index(kind) < kinds.index(self._first):
+                continue
+            while (count := await steps[kind](before)) is not None:
+                self._count(kind, count)
+                if not goes_on():
+                    return self._place(kind) if self._has_moved else None
+        return None
+
+    @property
+    def _has_moved(self) -> bool:
+        return bool(self.deleted) or self._traces.after != self._began_after
+
+    def _place(self, kind: RetentionKind) -> SweepPlace:
+        if kind is RetentionKind.TRACES and self._traces.after is not None:
+            return SweepPlace(kind, *self._traces.after)
+        return SweepPlace(kind)
+
+    def _count(self, kind: str, count: int) -> None:
+        if count:
+            self.deleted[kind] += count
+            RETENTION_DELETED.labels(kind).inc(count)
+
+    async def _delete_from_runs(self, before: datetime) -> int | None:
+        if not self._runs:
+            async with self._database.read() as db:
+                self._runs = await expired_runs.oldest(
+                    db, self._project_id, before, limit=MAX_RUNS_PER_READ
+                )
+        if not self._runs:
+            return await self._delete_comparisons(before)
+        gone = await self.pace.write(lambda db: self._delete_some_of_runs(db, before))
+        self._runs = self._runs[gone:]
+        return gone
+
+    async def _delete_some_of_runs(self, db: Writer, before: datetime) -> int:
+        """The number of runs that are gone."""
+        rows = 0
+        for gone, run_id in enumerate(self._runs):
+            count, is_gone = await expired_runs.delete_some(
+                db, self._project_id, run_id, before, limit=self.pace.rows - rows
+            )
+            rows += count
+            if not is_gone:
+                return gone
+            if rows >= self.pace.rows:
+                return gone + 1
+        return len(self._runs)
+
+    async def _delete_comparisons(self, before: datetime) -> int | None:
+        count = await self.pace.write(
+            lambda db: expired_runs.delete_comparisons(
+                db, self._project_id, before, limit=self.pace.rows
+            )
+        )
+        self._count(COMPARISONS, count)
+        return 0 if count else None
+
+    async def _delete_judgements(self, before: datetime) -> int | None:
+        count = await self.pace.write(
+            lambda db: expired_rows.delete_judgements(
+                db, self._project_id, before, limit=self.pace.rows
+            )
+        )
+        return count or None
+
+    async def _delete_usage(self, before: datetime) -> int | None:
+        cutoff = expired_rows.usage_cutoff(before, self._now)
+        count = await self.pace.write(
+            lambda db: expired_rows.delete_usage(db, self._project_id, cutoff, limit=self.pace.rows)
+        )
+        if not count:
+            await self.pace.write(
+                lambda db: expired_rows.delete_accounts(db, self._project, cutoff)
+            )
+        return count or None

@@ -1,0 +1,1 @@
+"""Drills of operations: what an operator does to a running installation, with figures."""

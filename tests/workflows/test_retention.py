@@ -1,0 +1,242 @@
+"""Sweeps of expired rows: fair, resumable, and scheduled when something may expire."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from temporalio.client import ScheduleUpdate, WorkflowFailureError, WorkflowHandle
+from temporalio.common import RetryPolicy
+
+from activities.retention import sweeping
+from activities.retention.turns import ProjectTurn
+from core import clock
+from core.db.database import Database
+from core.queries import projects
+from core.retention import RetentionDays, SweepOutcome
+from core.temporal.retention_schedule import RetentionSchedule
+from tests.activities.retention.ages import ids_in, run_over, traces_from
+from tests.conftest import make_project
+from tests.workflows.conftest import Stack
+from workflows import policies
+from workflows.maintenance.retention import sync_retention
+from workflows.retention import RetentionWorkflow, SweepState
+
+OLD = clock.now() - timedelta(days=40)
+MONTH = RetentionDays(traces=30, runs=30)
+
+
+async def sweep(
+    stack: Stack, state: SweepState | None = None
+) -> WorkflowHandle[RetentionWorkflow, SweepOutcome]:
+    return await stack.client.start_workflow(
+        RetentionWorkflow.run,
+        state,
+        id=f"retention-{uuid4()}",
+        task_queue=stack.task_queue,
+    )
+
+
+async def test_a_sweep_deletes_expired_rows_of_every_project(stack: Stack) -> None:
+    other = await make_project(stack.database, "other")
+    for project_id in (stack.project_id, other):
+        ids = [str(one) for one in await traces_from(stack.database, project_id, 3, OLD)]
+        await traces_from(stack.database, project_id, 1, clock.now())
+        await run_over(stack.database, project_id, ids, ended=OLD)
+    async with stack.worker(retention_traces_days=30, retention_runs_days=30):
+        handle = await sweep(stack)
+        assert (await handle.result()).deleted == {"traces": 6, "runs": 2}
+        assert await handle.query(RetentionWorkflow.progress) == {"traces": 6, "runs": 2}
+    for project_id in (stack.project_id, other):
+        assert len(await ids_in(stack.database, "trace", project_id)) == 1
+        assert await ids_in(stack.database, "eval_run", project_id) == set()
+
+
+async def test_without_settings_a_sweep_deletes_nothing(stack: Stack) -> None:
+    await traces_from(stack.database, stack.project_id, 2, OLD)
+    async with stack.worker():
+        assert (await (await sweep(stack)).result()).deleted == {}
+    assert len(await ids_in(stack.database, "trace", stack.project_id)) == 2
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """The projects of the turns so far. A turn deletes only a trace or two."""
+    taken: list[UUID] = []
+    real = ProjectTurn.__init__
+
+    def init(self: ProjectTurn, database: Database, project: object, *more: object) -> None:
+        taken.append(project.id)  # type: ignore[attr-defined]  # the row of a project
+        real(self, database, project, *more)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(ProjectTurn, "__init__", init)
+    monkeypatch.setattr(sweeping, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr("activities.retention.write_pace.MIN_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_ROWS", 1)
+    return taken
+
+
+async def test_a_project_with_many_expired_rows_does_not_delay_another(
+    stack: Stack, turns: list[UUID]
+) -> None:
+    other = await make_project(stack.database, "other")
+    counts = {stack.project_id: 8, other: 2}
+    for project_id, count in counts.items():
+        await traces_from(stack.database, project_id, count, OLD)
+    async with stack.worker(retention_traces_days=30):
+        handle = await sweep(stack, SweepState(turns_per_execution=3))
+        assert (await handle.result()).deleted == {"traces": 10}
+    assert set(turns[:2]) == set(turns[2:4]) == {stack.project_id, other}
+    assert turns.count(other) <= 3
+    first = await handle.describe()
+    assert first.run_id != handle.first_execution_run_id, "it continued as new"
+
+
+async def test_a_sweep_passes_traces_that_must_stay(stack: Stack, turns: list[UUID]) -> None:
+    needed = await traces_from(stack.database, stack.project_id, 4, OLD - timedelta(days=1))
+    await traces_from(stack.database, stack.project_id, 3, OLD)
+    await run_over(stack.database, stack.project_id, [str(one) for one in needed], ended=None)
+    async with stack.worker(retention_traces_days=30):
+        assert (await (await sweep(stack)).result()).deleted == {"traces": 3}
+    assert await ids_in(stack.database, "trace", stack.project_id) == set(needed)
+
+
+async def test_a_sweep_goes_on_after_its_worker_was_killed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await traces_from(stack.database, stack.project_id, 5, OLD)
+    monkeypatch.setattr("activities.retention.write_pace.MIN_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_ROWS", 1)
+    reached, stays = asyncio.Event(), asyncio.Event()
+    real = ProjectTurn.delete
+    monkeypatch.setitem(policies.SWEEPING, "heartbeat_timeout", timedelta(seconds=1))
+
+    async def dies(self: ProjectTurn, days: RetentionDays, goes_on: object) -> object:
+        """Deletes two traces, and is not heard of again."""
+        if reached.is_set():
+            return await real(self, days, goes_on)  # type: ignore[arg-type]  # passed through
+        left = iter([True, False])
+        await real(self, days, lambda: next(left))
+        reached.set()
+        await stays.wait()
+        raise AssertionError("unreachable")
+
+    monkeypatch.setattr(ProjectTurn, "delete", dies)
+    async with stack.worker(retention_traces_days=30):
+        handle = await sweep(stack)
+        await reached.wait()
+        assert len(await ids_in(stack.database, "trace", stack.project_id)) == 3
+        await handle.result()
+    assert await ids_in(stack.database, "trace", stack.project_id) == set()
+
+
+async def test_a_stopping_worker_ends_its_turn_after_the_open_transaction(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "TURN_SECONDS", 3600.0)
+    monkeypatch.setattr("activities.retention.write_pace.MIN_ROWS", 1)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_ROWS", 1)
+    # A pause after each trace that is longer than the worker takes to stop without it.
+    monkeypatch.setattr("activities.retention.write_pace.MAX_SHARE", 1e-9)
+    await traces_from(stack.database, stack.project_id, 20, OLD)
+    monkeypatch.setattr("activities.retention.write_pace.MAX_PAUSE_SECONDS", 0.5)
+    async with stack.worker(retention_traces_days=30):
+        handle = await sweep(stack)
+        while len(await ids_in(stack.database, "trace", stack.project_id)) == 20:
+            await asyncio.sleep(0.01)
+    left = len(await ids_in(stack.database, "trace", stack.project_id))
+    assert 10 < left < 20, "the turn would have gone on for ten seconds"
+    monkeypatch.setattr("activities.retention.write_pace.MAX_PAUSE_SECONDS", 0.0)
+    async with stack.worker(retention_traces_days=30):
+        assert (await handle.result()).deleted["traces"] == 20
+
+
+async def test_a_project_that_fails_leaves_the_others_their_turn(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await make_project(stack.database, "other")
+    for project_id in (stack.project_id, other):
+        await traces_from(stack.database, project_id, 1, OLD)
+    monkeypatch.setitem(policies.SWEEPING, "retry_policy", RetryPolicy(maximum_attempts=1))
+    real = ProjectTurn.delete
+
+    async def delete(self: ProjectTurn, *args: object) -> object:
+        if self._project_id == stack.project_id:
+            raise RuntimeError("broken")
+        return await real(self, *args)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(ProjectTurn, "delete", delete)
+    async with stack.worker(retention_traces_days=30):
+        handle = await sweep(stack)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert await ids_in(stack.database, "trace", other) == set()
+    assert len(await ids_in(stack.database, "trace", stack.project_id)) == 1
+
+
+@pytest.fixture
+async def schedule(stack: Stack) -> AsyncIterator[RetentionSchedule]:
+    made = RetentionSchedule(stack.client, task_queue=stack.task_queue)
+    yield made
+    await made.remove()
+
+
+async def test_the_schedule_exists_while_anything_may_expire(
+    stack: Stack, schedule: RetentionSchedule
+) -> None:
+    async def synced(days: RetentionDays) -> bool:
+        await sync_retention(stack.database, schedule, days)
+        return await schedule.described() is not None
+
+    nothing = RetentionDays()
+    assert not await synced(nothing)
+    assert await synced(RetentionDays(usage=1))
+    assert not await synced(nothing)
+    async with stack.database.write() as db:
+        await projects.change(db, stack.project_id, {"retention_runs_days": 7})
+    assert await synced(nothing)
+    async with stack.database.write() as db:
+        await projects.change(db, stack.project_id, {"retention_runs_days": 0})
+    assert not await synced(nothing)
+
+
+async def test_a_pause_of_the_schedule_stays_and_other_changes_are_undone(
+    stack: Stack, schedule: RetentionSchedule
+) -> None:
+    await schedule.put()
+    handle = stack.client.get_schedule_handle(schedule.id)
+    found = (await handle.describe()).schedule
+    found.spec.intervals[0].every = timedelta(days=99)
+    await handle.update(lambda _: ScheduleUpdate(found))
+    await handle.pause(note="not now")
+    await schedule.put()
+    described = await schedule.described()
+    assert described is not None
+    assert described.paused
+    restored = (await handle.describe()).schedule
+    assert restored.spec.intervals[0].every == timedelta(hours=1)
+    assert restored.state.note == "not now"
+
+
+async def test_the_schedule_starts_sweeps_and_knows_whether_the_last_failed(
+    stack: Stack, schedule: RetentionSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await traces_from(stack.database, stack.project_id, 1, OLD)
+    await schedule.put()
+    handle = stack.client.get_schedule_handle(schedule.id)
+    async with stack.worker(retention_traces_days=30):
+        await handle.trigger()
+        while await ids_in(stack.database, "trace", stack.project_id):
+            await asyncio.sleep(0.05)
+        while (await handle.describe()).info.running_actions:
+            await asyncio.sleep(0.05)
+    described = await schedule.described()
+    assert described is not None
+    assert not described.last_failed
+    await handle.trigger()
+    while not (running := (await handle.describe()).info.running_actions):
+        await asyncio.sleep(0.05)
+    await stack.client.get_workflow_handle(running[0].workflow_id).terminate()  # type: ignore[attr-defined]  # it starts a workflow
+    while not (described := await schedule.described()) or not described.last_failed:
+        await asyncio.sleep(0.05)
