@@ -1,7 +1,5 @@
 """Storing, merging, finding and reading traces, on every database."""
 
-import threading
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,10 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
-from core import json_codec
 from core.db import totals
 from core.db.database import Database
-from core.db.deferred_json import MAX_SIZE_ON_LOOP
 from core.db.tables import metadata
 from core.errors import NotFound
 from core.filters import TraceFilters, TraceListFilters
@@ -20,7 +16,6 @@ from core.ids import ProjectId, SpanKind, TraceStatus
 from core.queries import trace_loading, trace_reads
 from core.queries.trace_reads import Listing, StoredTrace, TraceSortKey
 from core.trace_input import TraceBody
-from core.trace_model import Trace
 from tests import factories
 from tests.conftest import make_project
 from tests.factories import START, span_body, trace_body
@@ -36,14 +31,6 @@ async def store(database: Database, project_id: ProjectId, **overrides: Any) -> 
 async def get(database: Database, project_id: ProjectId, trace_id: UUID) -> StoredTrace:
     async with database.read() as db:
         return await trace_reads.get(db, project_id, trace_id)
-
-
-async def load_one(database: Database, project_id: ProjectId, trace_id: UUID) -> Trace:
-    async with database.read() as db:
-        return (await trace_loading.load(db, project_id, [trace_id]))[trace_id]
-
-
-Read = Callable[[Database, ProjectId, UUID], Awaitable[StoredTrace | Trace]]
 
 
 def span(stored: StoredTrace, name: str) -> Any:
@@ -169,25 +156,6 @@ async def test_traces_are_loaded_together_each_with_its_own_spans(
         for trace_id, trace in found.items()
     }
     assert seen == {one: ("one", ["a"]), two: ("two", ["b", "c"]), bare: ("bare", [])}
-
-
-@pytest.mark.parametrize("read", [get, load_one])
-async def test_much_content_of_a_trace_is_decoded_beside_the_event_loop(
-    database: Database, project_id: ProjectId, monkeypatch: pytest.MonkeyPatch, read: Read
-) -> None:
-    trace_id = await store(database, project_id, spans=[span_body(input=["x" * 70_000])])
-    on_loop: list[bool] = []
-    decode = json_codec.loads
-
-    def watched(text: str | bytes) -> object:
-        if len(text) > MAX_SIZE_ON_LOOP:
-            on_loop.append(threading.current_thread() is threading.main_thread())
-        return decode(text)
-
-    monkeypatch.setattr(json_codec, "loads", watched)
-    found = await read(database, project_id, trace_id)
-    assert found.spans[0].input == ["x" * 70_000]
-    assert on_loop == [False]
 
 
 async def test_unknown_ids_are_listed_in_the_order_given(
