@@ -83,27 +83,17 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _prepare_sqlite(connection: Any) -> None:
-    # The driver begins a transaction too late for a snapshot; `on_begin` begins it instead.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.execute(f"PRAGMA busy_timeout={MAX_BUSY_MILLISECONDS}")
-    cursor.close()
-    connection.create_function("lower_unicode", 1, _lower, deterministic=True)
-
-
 def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        try:
-            _prepare_sqlite(connection)
-        except BaseException:
-            # SQLAlchemy drops the connection without closing it, for example if a request is
-            # cancelled here.
-            getattr(connection, "terminate", connection.close)()
-            raise
+        # The driver begins a transaction too late for a snapshot; `on_begin` begins it instead.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(f"PRAGMA busy_timeout={MAX_BUSY_MILLISECONDS}")
+        cursor.close()
+        connection.create_function("lower_unicode", 1, _lower, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:

@@ -3,9 +3,7 @@
 import asyncio
 import stat
 from pathlib import Path
-from typing import Any
 
-import aiosqlite
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -124,34 +122,3 @@ async def test_a_writer_that_is_cancelled_as_its_turn_comes_ends() -> None:
         writing.cancel()
         ended, _ = await asyncio.wait({writing}, timeout=1)
         assert ended, f"cancelled after {rounds} rounds of the loop"
-
-
-async def test_a_read_that_is_cancelled_while_it_connects_leaves_no_connection_open(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[aiosqlite.Connection] = []
-    connect, preparing = aiosqlite.connect, asyncio.Event()
-
-    def watched(*of: Any, **options: Any) -> aiosqlite.Connection:
-        opened.append(connect(*of, **options))
-        return opened[-1]
-
-    async def hang(*_: object) -> None:
-        preparing.set()
-        await asyncio.Event().wait()
-
-    async def read() -> None:
-        async with database.read() as db:
-            await db.execute(select(1))
-
-    monkeypatch.setattr(aiosqlite, "connect", watched)
-    monkeypatch.setattr(aiosqlite.Cursor, "execute", hang)
-    database = Database(sqlite_url)
-    reading = asyncio.create_task(read())
-    async with asyncio.timeout(20):
-        await preparing.wait()
-        assert opened[0]._connection is not None
-        reading.cancel()
-        await asyncio.wait([reading])
-    assert [one._connection for one in opened] == [None]
-    await database.close()
