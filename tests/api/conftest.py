@@ -59,7 +59,6 @@ class StandInRuns:
     reachable: bool = True
     start_fails: bool = False
     polled: bool = True
-    closed: bool = False
     counts: tuple[int, int] = (0, 0)
     existing: WorkflowState | None = WorkflowState.ABSENT
     answers: RunProgress | None = None
@@ -99,7 +98,7 @@ class StandInRuns:
         return self.counts
 
     def is_closed(self, run_id: UUID) -> bool:
-        return self.closed
+        return False
 
     def why_silent(self, run_id: UUID) -> str | None:
         return None

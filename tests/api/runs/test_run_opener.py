@@ -239,11 +239,11 @@ async def _raise(_db: object) -> EvalRun:
 
 
 async def test_a_run_whose_workflow_was_ended_in_temporal_reads_failed_at_once(
-    service: Service,
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await service.post_trace()
     run_id = (await service.client.post(RUNS, json=BODY)).json()["id"]
-    service.runs.closed = True
+    monkeypatch.setattr(service.runs, "is_closed", lambda _run_id: True)
     run = (await service.client.get(f"{RUNS}/{run_id}")).json()
     assert run["status"] == "FAILED"
     assert "retry the run" in run["error_message"]
