@@ -19,7 +19,7 @@ MAX_SHARE: Final = 0.25
 """Share of the time in which a sweep writes."""
 
 MAX_PAUSE_SECONDS: Final = 1.0
-MIN_ROWS: Final = 50
+MIN_ROWS: Final = 200
 MAX_ROWS: Final = 2_000
 
 
