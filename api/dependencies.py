@@ -60,7 +60,7 @@ class AppState:
     comparisons: ComparisonClient
     slow_parts: SlowParts
     decoding: asyncio.Semaphore
-    """The lock for decoding OTLP exports, which occupies a core."""
+    """The lock for decoding OTLP exports and large bodies, which occupies a core."""
 
 
 # All dependencies are coroutines, because FastAPI runs each plain function in a thread.

@@ -123,7 +123,7 @@ class Installation:
                 lives = await workers.lives(db)
         except (SQLAlchemyError, OSError):
             return False
-        return any(life.worker_id.startswith(f"{pid}@") for life in lives)
+        return any(life.worker_id.startswith(f"{pid}-") for life in lives)
 
     async def _temporal_listens(self) -> bool:
         try:

@@ -56,12 +56,19 @@ class Batcher(Generic[Item, Result]):
         return (await self.submit(key)).get(key)
 
     async def _flush(self) -> None:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
                 await self._until_due()
                 batch = self._waiting[: self._max_size]
                 self._waiting = self._waiting[self._max_size :]
                 await self._work_on(batch)
+        except BaseException:
+            # A cancellation: without an end of these items, their callers would wait forever.
+            for _, done in (*batch, *self._waiting):
+                done.cancel()
+            self._waiting.clear()
+            raise
         finally:
             self._flushing = None
 

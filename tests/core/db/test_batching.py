@@ -64,6 +64,17 @@ async def test_a_submitter_that_leaves_takes_nobody_along() -> None:
     assert ledger.batches == [[1, 2]]
 
 
+async def test_nobody_waits_for_work_that_was_cancelled() -> None:
+    async def cancelled(items: Sequence[int]) -> int:
+        raise asyncio.CancelledError
+
+    batcher: Batcher[int, int] = Batcher(cancelled, max_size=1)
+    submits = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    done, _ = await asyncio.wait(submits, timeout=5)
+    assert done == set(submits)
+    assert all(task.cancelled() for task in done)
+
+
 async def test_no_batch_is_larger_than_allowed() -> None:
     ledger = Ledger()
     batcher: Batcher[int, int] = Batcher(ledger.write, max_size=2)
