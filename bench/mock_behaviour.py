@@ -50,6 +50,8 @@ class Behaviour:
     """A name in REFUSALS; empty for no refusal."""
     only_model: str = ""
     """The model that the faults affect; empty for every model."""
+    keys: str = ""
+    """The API keys that are accepted, in small letters and separated by commas; empty for all."""
 
     def changed(self, wanted: dict[str, Any]) -> "Behaviour":
         known = {f.name: f.type for f in fields(self)}

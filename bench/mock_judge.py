@@ -23,14 +23,15 @@ from bench.mock_answers import answer_for
 from bench.mock_behaviour import REFUSALS, Behaviour, Silence, error_body
 
 _REASONS = {200: b"OK", 404: b"Not Found", 429: b"Too Many Requests", 500: b"Internal Server Error"}
-_ONLY_BY_CONTROL = {"outage", "refusal", "only_model"}
+_ONLY_BY_CONTROL = {"outage", "refusal", "only_model", "keys"}
 
 
 @dataclass(slots=True)
 class Counts:
     """`answered` counts good answers; `answered_again` counts repeated answers to one question.
 
-    `abandoned` counts calls whose client had disconnected when the answer was ready.
+    `abandoned` counts calls whose client had disconnected when the answer was ready. `keys` counts
+    calls by their API key.
     """
 
     calls: int = 0
@@ -42,6 +43,7 @@ class Counts:
     answered_again: int = 0
     abandoned: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    keys: Counter[str] = field(default_factory=Counter)
     seen: set[bytes] = field(default_factory=set)
     answered: set[bytes] = field(default_factory=set)
 
@@ -58,6 +60,7 @@ class Counts:
             "answered_again": self.answered_again,
             "abandoned": self.abandoned,
             "statuses": dict(sorted(self.ends.items())),
+            "keys": dict(sorted(self.keys.items())),
         }
 
 
@@ -77,14 +80,19 @@ class MockJudge:
         self.behaviour = self.behaviour.changed(wanted)
         return asdict(self.behaviour)
 
-    def arrive(self, body: bytes) -> None:
+    def arrive(self, body: bytes, key: str) -> None:
         counts = self.counts
+        counts.keys[key] += 1
         digest = _digest(body)
         counts.calls += 1
         counts.repeats += digest in counts.seen
         counts.seen.add(digest)
         counts.in_flight += 1
         counts.peak = max(counts.peak, counts.in_flight)
+
+    def accepts(self, key: str) -> bool:
+        keys = self.behaviour.keys
+        return not keys or key in keys.split(",")
 
     def delay(self) -> float:
         spread = self.behaviour.spread
@@ -187,7 +195,8 @@ class Connection(asyncio.Protocol):
         while (request := self._next_request()) is not None:
             self._serve(*request)
 
-    def _next_request(self) -> tuple[str, bytes] | None:
+    def _next_request(self) -> tuple[str, str, bytes] | None:
+        """Path, API key and body."""
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return None
@@ -198,9 +207,10 @@ class Connection(asyncio.Protocol):
             return None
         body = bytes(self._buffer[end + 4 : end + 4 + length])
         del self._buffer[: end + 4 + length]
-        return head.split(b" ", 2)[1].decode(), body
+        _, _, key = head.partition(b"authorization: bearer ")
+        return head.split(b" ", 2)[1].decode(), key.split(b"\r\n", 1)[0].decode(), body
 
-    def _serve(self, path: str, body: bytes) -> None:
+    def _serve(self, path: str, key: str, body: bytes) -> None:
         judge = self._judge
         if path == "/stats":
             self._send(200, orjson.dumps(judge.counts.stats()))
@@ -209,13 +219,13 @@ class Connection(asyncio.Protocol):
         elif not path.endswith("/chat/completions"):
             self._send(404, b'{"error":{"message":"Only /chat/completions is served here."}}')
         else:
-            judge.arrive(body)
-            self._loop.call_later(judge.delay(), self._answer, body)
+            judge.arrive(body, key)
+            self._loop.call_later(judge.delay(), self._answer, body, key)
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, body: bytes, key: str) -> None:
         judge = self._judge
         judge.counts.abandoned += self._transport is None
-        fate = judge.fate(self._loop.time(), body)
+        fate = judge.fate(self._loop.time(), body) if judge.accepts(key) else 401
         if fate is Silence.HANG and self._transport is not None:
             self._hanging = True
             return
@@ -229,7 +239,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: int) -> None:
         behaviour = self._judge.behaviour
-        refusal = REFUSALS.get(behaviour.refusal) if not behaviour.outage else None
+        name = "key" if status == 401 else behaviour.refusal
+        refusal = REFUSALS.get(name) if not behaviour.outage else None
         header = b"" if refusal or status != 429 else b"retry-after: %g\r\n" % behaviour.retry_after
         self._send(status, error_body(status, refusal), header)
 

@@ -14,6 +14,7 @@ _DIGITS_ALIKE = bytes(ord("0") if chr(byte).isdecimal() else byte for byte in ra
     range(128, 256)
 )
 _LONG_NUMBER = b"0" * 19
+_PART_BYTES = 256 * 1024
 
 
 def dumps(value: Any) -> str:
@@ -80,20 +81,20 @@ def read_json(body: bytes) -> Any:
     Raises json.JSONDecodeError, also for NaN, infinities, numbers out of range and too deep
     nesting.
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise json.JSONDecodeError("it is not UTF-8", "", error.start) from None
     if has_long_number(body):
-        return _read_slowly(text)
+        return _read_slowly(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         # orjson also refuses lone surrogates, which are valid JSON.
-        return _read_slowly(text)
+        return _read_slowly(body)
 
 
-def _read_slowly(text: str) -> Any:
+def _read_slowly(body: bytes) -> Any:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise json.JSONDecodeError("it is not UTF-8", "", error.start) from None
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_number)
     except json.JSONDecodeError:
@@ -118,4 +119,11 @@ def _finite_number(text: str) -> float:
 def has_long_number(text: bytes) -> bool:
     """Whether the text may hold an integer that orjson would round."""
     # Called for every body and document; translate is 20 times as fast as a regular expression.
-    return _LONG_NUMBER in text.translate(_DIGITS_ALIKE)
+    if len(text) <= _PART_BYTES:
+        return _LONG_NUMBER in text.translate(_DIGITS_ALIKE)
+    # Part by part, because a single call would keep all other threads waiting.
+    overlap = len(_LONG_NUMBER) - 1
+    return any(
+        _LONG_NUMBER in text[start : start + _PART_BYTES + overlap].translate(_DIGITS_ALIKE)
+        for start in range(0, len(text), _PART_BYTES)
+    )

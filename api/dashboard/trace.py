@@ -68,7 +68,7 @@ async def trace(
         titles = await trace_titles.of_traces(db, project, [trace_id])
         scores = await score_reads.latest(db, project, TargetType.TRACE, str(trace_id))
     view = parameters.view if parameters.view in _VIEWS else "steps"
-    read = await asyncio.to_thread(_read, loaded, parameters, view)
+    read = await asyncio.to_thread(_read, stored, loaded, parameters, view)
     return rendering.page(
         request,
         "trace.html",
@@ -82,25 +82,30 @@ async def trace(
         thresholds=catalog.thresholds(),
         figure_rows=views.figure_rows(scores),
         metrics=[metric.name for metric in catalog.trace_metrics()],
-        uses=_uses(stored.spans),
-        shares=steps.time_shares(loaded),
-        metadata=_shown_metadata(stored.row.metadata),
         **read,
     )
 
 
-def _read(loaded: Trace, parameters: TraceAddress, view: str) -> dict[str, Any]:
+def _read(
+    stored: trace_reads.StoredTrace, loaded: Trace, parameters: TraceAddress, view: str
+) -> dict[str, Any]:
     """Runs in a thread, because preparing a large trace takes long and other requests must
     continue.
     """
     transcript = Transcript(loaded)
     page = steps.of_trace(loaded, transcript, (), StepsChoice(parameters.first, parameters.step))
+    read: dict[str, Any] = {
+        "page": page,
+        "uses": _uses(stored.spans),
+        "shares": steps.time_shares(loaded),
+        "metadata": _shown_metadata(stored.row.metadata),
+    }
     if view == "judge":
         rendering_ = transcript.prompt(JUDGE_TOKENS)
-        return {"page": page, "text": rendering_.text, "truncated": rendering_.truncated}
+        read |= {"text": rendering_.text, "truncated": rendering_.truncated}
     if view == "spans":
-        return {"page": page, "spans": span_rows(loaded)}
-    return {"page": page}
+        read["spans"] = span_rows(loaded)
+    return read
 
 
 @dataclass(frozen=True, slots=True)

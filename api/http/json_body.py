@@ -18,7 +18,7 @@ from core.errors import Invalid, UnsupportedMedia
 MAX_KEYS: Final = 1000
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-_MAX_BYTES_ON_LOOP: Final = 256 * 1024
+MAX_BYTES_ON_LOOP: Final = 256 * 1024
 
 
 class _JsonRequest(Request):
@@ -53,10 +53,12 @@ class JsonRoute(APIRoute):
             request = Request(strict_query.without_ignored(original.scope), original.receive)
             _check_media_type(request)
             body = await request.body()
-            if len(body) <= _MAX_BYTES_ON_LOOP:
+            if len(body) <= MAX_BYTES_ON_LOOP:
                 value = _parsed(body, strict) if body else None
             else:
-                value = await asyncio.to_thread(_validated, body, field, strict)
+                # Few threads at once, because each may keep the interpreter from the event loop.
+                async with original.app.state.stack.decoding:
+                    value = await asyncio.to_thread(_validated, body, field, strict)
             return await handle(_JsonRequest(request, body, value))
 
         return handle_json

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
+from api.http.json_body import MAX_BYTES_ON_LOOP
 from api.http.key_check import ACCESS
 from api.http.memory_budget import MemoryBudget, check_density
 from api.http.prometheus import ApiMeasures
@@ -87,17 +88,19 @@ class RequestBody:
         owner = _owner(scope)
         async with self._reading.reserve(owner, size):
             body = await self._read(receive, size)
-            async with self._handling.reserve(owner, self._memory(scope, body)):
+            async with self._handling.reserve(owner, await self._memory(scope, body)):
                 replay = _replay(body, receive)
                 del body
                 await self._app(scope, replay, send)
 
-    def _memory(self, scope: Scope, body: bytes) -> int:
+    async def _memory(self, scope: Scope, body: bytes) -> int:
         """The memory for handling the body. Raises TooLarge for more than any request may take."""
         size = len(body)
         if Headers(scope=scope).get("content-encoding", "identity") != "identity":
             return _HANDLING_FACTOR * min(size * _INFLATION_FACTOR, self._limit)
-        return _HANDLING_FACTOR * size + check_density(body)
+        if size <= MAX_BYTES_ON_LOOP:
+            return _HANDLING_FACTOR * size + check_density(body)
+        return _HANDLING_FACTOR * size + await asyncio.to_thread(check_density, body)
 
     async def _read(self, receive: Receive, size: int) -> bytes:
         parts: list[bytes] = []

@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bench.claims import Claim, show
-from bench.drills import restart, restore, upgrade
+from bench.drills import restart, restore, rotation, sizing, upgrade
 from bench.drills.installation import processors
 
 DRILLS: Final[dict[str, Callable[[bool], Awaitable[list[Claim]]]]] = {
     "restore": lambda small: restore.drill(restore.SMALL if small else restore.DEFAULT),
+    "rotation": lambda small: rotation.drill(rotation.SMALL if small else rotation.DEFAULT),
     "upgrade": lambda small: upgrade.drill(upgrade.SMALL if small else upgrade.DEFAULT),
     "restart": lambda small: restart.drill(restart.SMALL if small else restart.DEFAULT),
+    "sizing": lambda small: sizing.drill(sizing.SMALL if small else sizing.DEFAULT),
 }
 
 

@@ -22,6 +22,18 @@ Values = Counter[tuple[str, Pair, str | None]]
 """Run, pair and value of each successful score."""
 
 
+def monitor_body(cadence: str, number: int) -> dict[str, Any]:
+    """A monitor of one trace, which runs whenever it is due."""
+    return {
+        "name": f"monitor {number}",
+        "target_type": "TRACE",
+        "metrics": METRICS[:1],
+        "filters": {"name": trace(0)["name"]},
+        "cadence": cadence,
+        "only_if_changed": False,
+    }
+
+
 @dataclass
 class Machine:
     """What is copied from a machine before it is lost.
@@ -48,14 +60,7 @@ class Machine:
         await self._scored_more(self.load.traces)
 
     async def _create_monitor(self, cadence: str, number: int) -> None:
-        body = {
-            "name": f"monitor {number}",
-            "target_type": "TRACE",
-            "metrics": METRICS[:1],
-            "filters": {"name": trace(0)["name"]},
-            "cadence": cadence,
-            "only_if_changed": False,
-        }
+        body = monitor_body(cadence, number)
         answer = await self.installed.stack.client.post(MONITORS, json=body)
         answer.raise_for_status()
         self.monitors.append(answer.json()["id"])

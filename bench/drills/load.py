@@ -31,7 +31,11 @@ Pair = tuple[str, str]
 
 @dataclass
 class Load:
-    """A run over `traces` new traces every `every` seconds. Its traces are stored beforehand."""
+    """A run over `traces` new traces every `every` seconds.
+
+    `prepare` stores the traces of the first runs beforehand; the others are stored when a run
+    begins.
+    """
 
     stack: Stack
     traces: int
@@ -40,24 +44,28 @@ class Load:
     refused: list[str] = field(default_factory=list)
     """Why requests got no run."""
     began: int = 0
+    prepared: int = 0
 
     async def prepare(self, runs: int) -> None:
         await store(self.stack, runs * self.traces)
+        self.prepared = runs
 
     async def begin(self, **options: Any) -> None:
         """Posts the next run."""
         first = self.began * self.traces
         self.began += 1
         try:
+            if self.began > self.prepared:
+                await store(self.stack, self.traces, first=first)
             run = await post(self.stack, METRICS, first=first, count=self.traces, **options)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError, EOFError) as error:
             self.refused.append(f"{type(error).__name__}: {error}")
         else:
             self.runs.append(run)
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
-        """Posts runs while the block runs. Raises if the prepared traces do not suffice."""
+        """Posts runs while the block runs."""
         going = asyncio.create_task(self._go_on())
         try:
             yield
@@ -145,7 +153,7 @@ def none(what: str, count: int) -> Claim:
 
 async def _wrong(load: Load, database: Database, known: dict[Pair, str | None]) -> int:
     await control(load.stack, latency=0.0)
-    again = Load(load.stack, load.traces, load.every, began=load.began - 1)
+    again = Load(load.stack, load.traces, load.every, began=load.began - 1, prepared=load.began)
     await again.begin(fresh=True)
     (run,) = await again.ended()
     found = Counter(await values(database, run["id"]))

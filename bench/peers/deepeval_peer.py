@@ -13,6 +13,8 @@ import time
 
 os.environ["DEEPEVAL_TELEMETRY_OPT_OUT"] = "YES"
 os.environ["DEEPEVAL_NO_INSPECT_PROMPT"] = "1"
+# As many attempts as phoenix-evals gets; the default of two fails pairs under random faults.
+os.environ["DEEPEVAL_RETRY_MAX_ATTEMPTS"] = "11"
 
 from deepeval import evaluate  # type: ignore[import-not-found]  # installed beside us, not with us
 from deepeval.evaluate.configs import (  # type: ignore[import-not-found]

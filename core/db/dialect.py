@@ -42,7 +42,8 @@ def parse_url(text: str) -> URL:
     )
 
 
-def _document(stored: Any) -> Any:
+def document(stored: Any) -> Any:
+    """The value of a JSON column."""
     # In a column declared JSON, SQLite stores text that is a plain number as a number.
     return json_codec.loads(stored) if isinstance(stored, str | bytes) else stored
 
@@ -52,7 +53,7 @@ def create_engine(url: URL, *, pool_size: int | None = None) -> AsyncEngine:
     engine = create_async_engine(
         url,
         json_serializer=json_codec.dumps,
-        json_deserializer=_document,
+        json_deserializer=document,
         hide_parameters=True,  # Parameters are trace contents; errors end up in logs.
         pool_pre_ping=not of_sqlite,
         # Each connection to SQLite starts a thread, which is too expensive per request.
@@ -69,7 +70,7 @@ def create_thread_engine(url: URL, *, pool_size: int) -> Engine:
     engine = sqlalchemy.create_engine(
         url.set(drivername="sqlite+pysqlite"),
         json_serializer=json_codec.dumps,
-        json_deserializer=_document,
+        json_deserializer=document,
         hide_parameters=True,
         pool_size=pool_size,
         connect_args={"check_same_thread": False},  # another thread closes the connection

@@ -4,6 +4,7 @@ The statements are built once: a worker executes them tens of times per second, 
 as long to build one as to execute it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
@@ -12,35 +13,39 @@ from sqlalchemy import Row, bindparam, select
 
 from core import trace_model
 from core.db.database import Reader
+from core.db.deferred_json import MAX_SIZE_ON_LOOP, DeferredJson
 from core.db.tables import metadata
 from core.ids import ProjectId, SpanId, SpanKind, SpanStatus, TraceId, TraceStatus
 
 _TRACE = metadata.tables["trace"]
 _SPAN = metadata.tables["span"]
 
-_TRACES = select(
-    *(
+_TRACE_ROWS = DeferredJson(
+    [
         _TRACE.c[name]
         for name in (
             *("id", "name", "status", "input", "output", "metadata", "started_at", "ended_at"),
             *("session_id", "environment"),
         )
-    )
-).where(
+    ]
+)
+_SPAN_ROWS = DeferredJson(
+    [
+        _SPAN.c[name]
+        for name in (
+            *("trace_id", "id", "parent_span_id", "name", "kind", "status", "input", "output"),
+            *("error", "model", "metadata", "started_at", "ended_at"),
+        )
+    ]
+)
+
+_TRACES = select(*_TRACE_ROWS.columns).where(
     _TRACE.c.project_id == bindparam("project_id"),
     _TRACE.c.id.in_(bindparam("ids", expanding=True)),
 )
 
 _SPANS = (
-    select(
-        *(
-            _SPAN.c[name]
-            for name in (
-                *("trace_id", "id", "parent_span_id", "name", "kind", "status", "input", "output"),
-                *("error", "model", "metadata", "started_at", "ended_at"),
-            )
-        )
-    )
+    select(*_SPAN_ROWS.columns)
     .where(
         _SPAN.c.project_id == bindparam("project_id"),
         _SPAN.c.trace_id.in_(bindparam("ids", expanding=True)),
@@ -54,17 +59,27 @@ async def load(
 ) -> dict[UUID, trace_model.Trace]:
     """The existing traces, with their spans ordered by start. All traces are in memory at once."""
     asked = {"project_id": project_id, "ids": ids}
-    rows = (await db.execute(_TRACES, asked)).all()
-    spans: dict[UUID, list[trace_model.Span]] = {row.id: [] for row in rows}
-    for span in await db.execute(_SPANS, asked):
-        spans[span.trace_id].append(_span(span))
-    return {row.id: _trace(row, spans[row.id]) for row in rows}
+    traces = (await db.execute(_TRACES, asked)).all()
+    spans = (await db.execute(_SPANS, asked)).all()
+    if _TRACE_ROWS.size(traces) + _SPAN_ROWS.size(spans) <= MAX_SIZE_ON_LOOP:
+        return _decoded(traces, spans)
+    return await asyncio.to_thread(_decoded, traces, spans)
+
+
+def _decoded(
+    traces: Sequence[Row[Any]], spans: Sequence[Row[Any]]
+) -> dict[UUID, trace_model.Trace]:
+    rows = _TRACE_ROWS.decode(traces)
+    of_trace: dict[UUID, list[trace_model.Span]] = {row.id: [] for row in rows}
+    for span in _SPAN_ROWS.decode(spans):
+        of_trace[span.trace_id].append(_span(span))
+    return {row.id: _trace(row, of_trace[row.id]) for row in rows}
 
 
 # Validated on ingestion; validating megabytes of content again would take longer than reading them.
 
 
-def _trace(row: Row[Any], spans: Sequence[trace_model.Span]) -> trace_model.Trace:
+def _trace(row: Any, spans: Sequence[trace_model.Span]) -> trace_model.Trace:
     return trace_model.Trace.model_construct(
         id=TraceId(row.id),
         name=row.name,
@@ -80,7 +95,7 @@ def _trace(row: Row[Any], spans: Sequence[trace_model.Span]) -> trace_model.Trac
     )
 
 
-def _span(row: Row[Any]) -> trace_model.Span:
+def _span(row: Any) -> trace_model.Span:
     return trace_model.Span.model_construct(
         id=SpanId(row.id),
         parent_id=cast(SpanId | None, row.parent_span_id),

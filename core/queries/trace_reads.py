@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from core.db import paging, predicates, sql_functions, totals
 from core.db.database import Reader
+from core.db.deferred_json import DeferredJson
 from core.db.tables import Span, Trace, TraceTag, metadata
 from core.errors import NotFound
 from core.filters import TraceFilters, TraceListFilters
@@ -19,6 +20,8 @@ from core.ids import ProjectId
 
 _TRACE = metadata.tables["trace"]
 _SPAN = metadata.tables["span"]
+_TRACE_ROWS = DeferredJson(list(_TRACE.columns))
+_SPAN_ROWS = DeferredJson(list(_SPAN.columns))
 # Reading a column after the content would walk over the overflow pages of the content.
 _CONTENT_AND_AFTER = (
     *("metadata", "input", "output", "size_bytes"),
@@ -62,9 +65,9 @@ class Listing(paging.Page):
 class StoredTrace:
     """A trace's row, its tags in order, and, if requested, its spans ordered by start."""
 
-    row: Row[Any]
+    row: Any
     tags: list[str]
-    spans: Sequence[Row[Any]] = ()
+    spans: Sequence[Any] = ()
 
 
 def matching_ids(project_id: ProjectId, filters: TraceFilters) -> Select[UUID]:
@@ -209,11 +212,13 @@ async def ids_of_session(
 async def whole(db: Reader, project_id: ProjectId, ids: Sequence[UUID]) -> list[StoredTrace]:
     """The existing traces, with content and spans, in the order of `ids`."""
     result = await db.execute(
-        select(*_TRACE.columns).where(col(Trace.project_id) == project_id, col(Trace.id).in_(ids))
+        select(*_TRACE_ROWS.columns).where(
+            col(Trace.project_id) == project_id, col(Trace.id).in_(ids)
+        )
     )
-    rows = {row.id: row for row in result}
+    rows = {row.id: row for row in await _TRACE_ROWS.decode_apart(result.all())}
     tags = await _tags(db, project_id, ids)
-    spans: dict[UUID, list[Row[Any]]] = {}
+    spans: dict[UUID, list[Any]] = {}
     for span in await _spans(db, project_id, ids):
         spans.setdefault(span.trace_id, []).append(span)
     return [
@@ -231,15 +236,13 @@ async def get(db: Reader, project_id: ProjectId, trace_id: UUID) -> StoredTrace:
     return found[0]
 
 
-async def _spans(
-    db: Reader, project_id: ProjectId, trace_ids: Sequence[UUID]
-) -> Sequence[Row[Any]]:
+async def _spans(db: Reader, project_id: ProjectId, trace_ids: Sequence[UUID]) -> list[Any]:
     rows = await db.execute(
-        select(*_SPAN.columns)
+        select(*_SPAN_ROWS.columns)
         .where(col(Span.project_id) == project_id, col(Span.trace_id).in_(trace_ids))
         .order_by(col(Span.started_at), col(Span.id))
     )
-    return rows.all()
+    return await _SPAN_ROWS.decode_apart(rows.all())
 
 
 async def _tags(

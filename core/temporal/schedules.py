@@ -1,6 +1,7 @@
 """The schedules of monitors in Temporal, one per monitor."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -13,6 +14,7 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleHandle,
+    ScheduleListDescription,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
@@ -21,10 +23,12 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes
+from temporalio.converter import DataConverter, WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
 from core import json_codec
 from core.cron import NAMED, cron_of, period_of
+from core.errors import Misconfigured
 from core.ids import MonitorStatus, TargetType
 from core.safe_text import plain_markdown
 from core.temporal.client import (
@@ -36,9 +40,12 @@ from core.temporal.client import (
     schedule_id,
     unavailable,
 )
+from core.temporal.keyring_codec import KEY_ID
 
 if TYPE_CHECKING:
     from core.db.tables import EvalMonitor
+
+log = logging.getLogger(__name__)
 
 MAX_CATCH_UP: Final = timedelta(days=1)
 
@@ -46,6 +53,12 @@ MAX_JITTER: Final = timedelta(minutes=10)
 """A monitor with a named cadence starts up to this long after its due time."""
 
 _ID_PREFIX: Final = "eval-monitor-"
+
+_QUEUE: Final = "task_queue"
+_CONVERTER: Final = DataConverter.default.payload_converter
+"""Writes the memo of a schedule in clear. A memo cannot be changed later, so a codec's key that is
+removed would make it unreadable; the name of a task queue is never encrypted anyway.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ class MonitorSchedule:
         """
         facts = [
             *(self.project_id, self.target_type, self.name, self.cadence, self.paused),
-            *(MONITOR_WORKFLOW, jitter_of(self.cadence)),
+            *(MONITOR_WORKFLOW, jitter_of(self.cadence), catch_up_window(self.cadence)),
         ]
         digest = sha256(json_codec.canonical([str(fact) for fact in facts])).hexdigest()[:16]
         return (
@@ -101,7 +114,10 @@ class MonitorSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ListedSchedule:
-    """The fields of a schedule that Temporal's list has."""
+    """The fields of a schedule that Temporal's list has.
+
+    The note lacks the id of the current key of the codec, which stale schedules do not have.
+    """
 
     note: str | None
     paused: bool
@@ -133,7 +149,7 @@ class Schedules:
 
     async def put(self, monitor: MonitorSchedule) -> None:
         """Creates the schedule, or replaces all of it. Raises Unavailable."""
-        schedule = self._schedule(monitor)
+        schedule = self._schedule(monitor, await self._key_mark())
 
         def replaced(_: ScheduleUpdateInput) -> ScheduleUpdate:
             # Replaces the whole schedule: the server turns cron text into calendars and would keep
@@ -146,7 +162,7 @@ class Schedules:
                     await self._client.create_schedule(
                         schedule_id(monitor.monitor_id),
                         schedule,
-                        memo={"task_queue": self._task_queue},
+                        memo={_QUEUE: _CONVERTER.to_payload(self._task_queue)},
                         search_attributes=_attributes(monitor),
                     )
                 except ScheduleAlreadyRunningError:
@@ -191,21 +207,34 @@ class Schedules:
         Raises Unavailable.
         """
         schedules: dict[UUID, ListedSchedule] = {}
+        mark = await self._key_mark()
         with unavailable():
             async for entry in await self._client.list_schedules():
                 monitor_id = _monitor_id(entry.id)
                 if monitor_id is None or entry.schedule is None:
                     continue
                 # Several installations may share a namespace; each manages its own schedules.
-                if (await entry.memo()).get("task_queue") == self._task_queue:
+                if await _queue_of(entry) == self._task_queue:
                     state = entry.schedule.state
-                    schedules[monitor_id] = ListedSchedule(note=state.note, paused=state.paused)
+                    note = state.note and state.note.removesuffix(mark)
+                    schedules[monitor_id] = ListedSchedule(note=note, paused=state.paused)
         return schedules
+
+    async def _key_mark(self) -> str:
+        """The end of a note, with the id of the key that encrypts now; empty without a codec.
+
+        A schedule keeps its encrypted input until it is replaced. The mark makes it stale when the
+        key changes, so that no schedule needs a key that is removed later.
+        """
+        context = WorkflowSerializationContext(self._client.namespace, _ID_PREFIX)
+        encoded = await self._client.data_converter.with_context(context).encode([""])
+        key_id = encoded[0].metadata.get(KEY_ID, b"").decode("utf-8", "replace")
+        return f" [key {key_id[:64]}]" if key_id else ""
 
     def _handle(self, monitor_id: UUID) -> ScheduleHandle:
         return self._client.get_schedule_handle(schedule_id(monitor_id))
 
-    def _schedule(self, monitor: MonitorSchedule) -> Schedule:
+    def _schedule(self, monitor: MonitorSchedule, key_mark: str) -> Schedule:
         return Schedule(
             action=ScheduleActionStartWorkflow(
                 MONITOR_WORKFLOW,
@@ -225,7 +254,7 @@ class Schedules:
                 overlap=ScheduleOverlapPolicy.SKIP,
                 catchup_window=catch_up_window(monitor.cadence),
             ),
-            state=ScheduleState(note=monitor.note, paused=monitor.paused),
+            state=ScheduleState(note=monitor.note + key_mark, paused=monitor.paused),
         )
 
 
@@ -247,6 +276,20 @@ def _attributes(monitor: MonitorSchedule) -> TypedSearchAttributes:
             SearchAttributePair(MONITOR, str(monitor.monitor_id)),
         ]
     )
+
+
+async def _queue_of(entry: ScheduleListDescription) -> str | None:
+    """The task queue of the installation that made the schedule; None if it cannot be read."""
+    payload = entry.raw_entry.memo.fields.get(_QUEUE)
+    if payload is None:
+        return None
+    if KEY_ID not in payload.metadata:
+        return str(_CONVERTER.from_payload(payload))
+    try:
+        return str((await entry.memo())[_QUEUE])
+    except Misconfigured as error:
+        log.warning("Schedule %s cannot be read: %s", entry.id, error.message)
+        return None
 
 
 def _monitor_id(text: str) -> UUID | None:

@@ -23,7 +23,7 @@ async def judgements(database: Database) -> int:
 
 async def worker_seen(database: Database, pid: int) -> bool:
     """False also if the database does not exist yet."""
-    seen = select(func.count()).where(col(Worker.id).startswith(f"{pid}@"))
+    seen = select(func.count()).where(col(Worker.id).startswith(f"{pid}-"))
     try:
         async with database.read() as db:
             return bool((await db.execute(seen)).scalar_one())

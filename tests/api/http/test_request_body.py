@@ -156,7 +156,7 @@ async def test_a_large_body_is_read_like_a_small_one(
     sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
     if large:
-        monkeypatch.setattr(json_body, "_MAX_BYTES_ON_LOOP", 0)
+        monkeypatch.setattr(json_body, "MAX_BYTES_ON_LOOP", 0)
     post = sqlite_service.client.post
     made = await post("/traces", json=trace_body(input={"a": [1]}, spans=[]))
     assert made.status_code == 202

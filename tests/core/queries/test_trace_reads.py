@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from core.db import totals
 from core.db.database import Database
@@ -33,7 +33,7 @@ async def get(database: Database, project_id: ProjectId, trace_id: UUID) -> Stor
         return await trace_reads.get(db, project_id, trace_id)
 
 
-def span(stored: StoredTrace, name: str) -> Row[Any]:
+def span(stored: StoredTrace, name: str) -> Any:
     return next(row for row in stored.spans if row.name == name)
 
 

@@ -1,5 +1,7 @@
 """Schedules on a real Temporal: created, replaced, removed, and their due times."""
 
+import asyncio
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,7 +15,15 @@ from temporalio.client import Client, ScheduleOverlapPolicy
 from core.cron import cron_of
 from core.errors import Unavailable
 from core.ids import TargetType
-from core.temporal.schedules import MAX_JITTER, MonitorSchedule, Schedules
+from core.temporal.keyring_codec import KEY_ID, KeyringCodec
+from core.temporal.payload_codec import data_converter
+from core.temporal.schedules import (
+    MAX_JITTER,
+    ListedSchedule,
+    MonitorSchedule,
+    Schedules,
+    catch_up_window,
+)
 from tests.calendar import strikes
 
 
@@ -49,7 +59,7 @@ async def test_a_schedule_says_what_an_operator_needs(
         f"eval-monitor-{clock.monitor_id}"
     ).describe()
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
-    assert described.schedule.policy.catchup_window == timedelta(hours=12)
+    assert described.schedule.policy.catchup_window == timedelta(days=1)
     assert described.schedule.state.note == clock.note
     assert "cron:30 6 * * mon" in clock.note
     attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}
@@ -106,6 +116,47 @@ async def test_what_is_not_there_has_no_next_run_and_can_be_removed(schedules: S
     assert await schedules.next_run(clock.monitor_id) is None
 
 
+def through(client: Client, keys: str, task_queue: str) -> Schedules:
+    config = client.config()
+    config["data_converter"] = data_converter(KeyringCodec(keys))
+    return Schedules(Client(**config), task_queue=task_queue)
+
+
+async def seen(schedules: Schedules, monitor: MonitorSchedule) -> ListedSchedule:
+    """Waits until Temporal's list has the schedule."""
+    async with asyncio.timeout(20):
+        while (found := (await schedules.listed()).get(monitor.monitor_id)) is None:
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def key_of_input(client: Client, monitor: MonitorSchedule) -> bytes:
+    handle = client.get_schedule_handle(f"eval-monitor-{monitor.monitor_id}")
+    action = (await handle.describe()).raw_description.schedule.action.start_workflow
+    return action.input.payloads[0].metadata[KEY_ID]
+
+
+@pytest.mark.slow
+async def test_a_schedule_is_encrypted_again_after_a_change_of_the_key(
+    temporal_client: Client, task_queue: str
+) -> None:
+    monitor = clock_of()
+    old, new = (f"{name}:{b64encode(32 * name[:1].encode()).decode()}" for name in ("old", "new"))
+    before = through(temporal_client, old, task_queue)
+    await before.put(monitor)
+    assert (await seen(before, monitor)).matches(monitor)
+    added = through(temporal_client, f"{old},{new}", task_queue)
+    assert (await seen(added, monitor)).matches(monitor)
+    moved = through(temporal_client, f"{new},{old}", task_queue)
+    assert not (await seen(moved, monitor)).matches(monitor)
+    await moved.put(monitor)
+    assert await key_of_input(temporal_client, monitor) == b"new"
+    alone = through(temporal_client, new, task_queue)
+    async with asyncio.timeout(20):
+        while not (await seen(alone, monitor)).matches(monitor):
+            await asyncio.sleep(0.1)
+
+
 async def test_without_temporal_everything_is_unavailable() -> None:
     lazy = await Client.connect("127.0.0.1:1", lazy=True)
     schedules = Schedules(lazy, task_queue="q")
@@ -157,3 +208,18 @@ async def test_temporal_takes_what_we_take_and_strikes_when_cron_says(
     expected = list(islice(strikes(cron, before), 4))
     assert times in (expected[:3], expected[1:])
     await schedules.remove(clock.monitor_id)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "window"),
+    [
+        ("weekly", timedelta(days=1)),
+        ("daily", timedelta(hours=12)),
+        ("every_6h", timedelta(hours=3)),
+        ("cron:*/30 * * * *", timedelta(minutes=15)),
+    ],
+)
+def test_a_run_missed_by_an_outage_is_started_within_half_a_period_or_a_day(
+    cadence: str, window: timedelta
+) -> None:
+    assert catch_up_window(cadence) == window
