@@ -98,6 +98,7 @@ class FutilityTrial:
 
     MIN_CALLS: ClassVar = 60
     MIN_REFUSALS: ClassVar = 3
+    MIN_STANDARD_ERRORS: ClassVar = 3.0
 
     began: float
     limit: float
@@ -121,6 +122,19 @@ class FutilityTrial:
     def futile(self) -> bool:
         refused = sum(self.after)
         return refused >= self.MIN_REFUSALS and refused / len(self.after) > self._share / 2
+
+    @property
+    def helped(self) -> bool:
+        """Whether the share of refusals fell by more than luck explains.
+
+        The difference of two proportions, in standard errors of their common share.
+        """
+        calls = len(self.before) + len(self.after)
+        share = (sum(self.before) + sum(self.after)) / max(1, calls)
+        per_call = 1 / max(1, len(self.before)) + 1 / max(1, len(self.after))
+        error = math.sqrt(share * (1 - share) * per_call)
+        fall = self._share - sum(self.after) / max(1, len(self.after))
+        return fall > self.MIN_STANDARD_ERRORS * error
 
     @property
     def _share(self) -> float:
@@ -198,7 +212,11 @@ class AdaptiveLimit:
         if trial is not None and trial.futile:
             self._undo(trial, now)
             return
-        self._trial = FutilityTrial(now, self._limit, self.pace.rate, list(self._answers))
+        earlier = (self._limit, self.pace.rate)
+        if trial is not None and not trial.helped:
+            # If this cut turns out to be useless, the one before was useless too.
+            earlier = (trial.limit, trial.rate)
+        self._trial = FutilityTrial(now, *earlier, list(self._answers))
         self._limit = max(1.0, min(self._limit, float(in_flight)) / 2)
         self._slow_start_until = 0.0
         self._last_cut = now

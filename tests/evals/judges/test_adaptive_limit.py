@@ -83,8 +83,8 @@ def a_limit_of(calls: int) -> Provider:
     return answer
 
 
-def by_lot(share: float, status: int) -> Provider:
-    luck = Random(4)
+def by_lot(share: float, status: int, seed: int = 4) -> Provider:
+    luck = Random(seed)
     return lambda _: status if luck.random() < share else 200
 
 
@@ -173,3 +173,15 @@ def test_a_cancelled_probe_is_followed_by_another() -> None:
     assert breaker.began()
     breaker.probe_abandoned()
     assert breaker.delay(1.0) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_luck_keeps_no_run_slow(share: float) -> None:
+    """A useless cut may look useful; later the run gets back what both cuts have taken."""
+    rates = []
+    for seed in range(40):
+        refusing = Simulation(by_lot(share, 429, seed))
+        refusing.run(20)
+        rates.append(refusing.rate(200, 0, 20))
+    assert min(rates) > 0.7 * sorted(rates)[len(rates) // 2]
