@@ -34,6 +34,7 @@ from api.http.security_headers import HostCheck, SecurityHeaders
 from api.http.stream_limit import StreamLimit
 from api.otlp import limits
 from api.otlp.content_notices import ContentNotices
+from api.overdue_rows import OverdueRows
 from api.quotas import Quotas
 from api.routes import (
     administration,
@@ -271,6 +272,7 @@ async def _stack(
         rows=RunReader(database),
         measures=measures,
         run_counts=RunCounts(database),
+        overdue_rows=OverdueRows(database, settings.retention),
         ingest=TraceIngest(database, quotas),
         quotas=quotas,
         writes=writes,

@@ -15,6 +15,7 @@ from api.http.prometheus import ApiMeasures
 from api.http.rate_limit import RateLimit
 from api.http.stream_limit import StreamLimit
 from api.otlp.content_notices import ContentNotices
+from api.overdue_rows import OverdueRows
 from api.quotas import Quotas
 from api.runs.run_counts import RunCounts
 from api.runs.run_creation import RunCreation
@@ -43,6 +44,7 @@ class AppState:
     rows: RunReader
     measures: ApiMeasures
     run_counts: RunCounts
+    overdue_rows: OverdueRows
     ingest: TraceIngest
     quotas: Quotas
     run_creation: RunCreation

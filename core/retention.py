@@ -61,12 +61,13 @@ class SweepPlace:
     """Where the next turn of a project continues.
 
     `moment` and `trace_id`: the last trace that the turn has seen. Traces that must stay lie before
-    it.
+    it. `held_up` counts the pauses in a row in which a run of the project drew its sample.
     """
 
     kind: RetentionKind
     moment: datetime | None = None
     trace_id: UUID | None = None
+    held_up: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from core.db.database import Database, Writer
 from core.ids import ProjectId
 from core.queries import expired_traces
 from core.queries.expired_traces import ExpiredTrace, Place, UnfinishedRun
+from core.retention import SweepPlace
 
 PAGE_SIZE: Final = 5_000
 """Traces that are compared with the targets of unfinished runs at once."""
@@ -21,8 +22,8 @@ MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=5)
 RESOLVING_SECONDS: Final = 0.2
 """Pause while a run of the project draws its sample."""
 
-MAX_HELD_UP: Final = 10
-"""Such pauses in a row; then the traces of the project wait for the next sweep."""
+MAX_HELD_UP: Final = 3_000
+"""Such pauses in a row, ten minutes; then the traces of the project wait for the next sweep."""
 
 
 class TraceSweep:
@@ -31,10 +32,15 @@ class TraceSweep:
     Each transaction checks again that no run began to need traces since they were read. A run that
     is created and drawn during these milliseconds may still find a target deleted; its pairs then
     end as after a deletion by hand. `after`: every expired trace up to here is deleted or needed.
+    `held_up`: see `SweepPlace`.
     """
 
     def __init__(
-        self, database: Database, project_id: ProjectId, pace: WritePace, *, after: Place | None
+        self,
+        database: Database,
+        project_id: ProjectId,
+        pace: WritePace,
+        place: SweepPlace | None,
     ) -> None:
         self._database = database
         self._project_id = project_id
@@ -42,9 +48,11 @@ class TraceSweep:
         self._page: list[ExpiredTrace] = []
         self._read_at = clock.now()
         self._known: set[UUID] = set()
-        self._read_to = after
-        self._held_up = 0
-        self.after = after
+        after: Place | None = None
+        if place is not None and place.moment is not None and place.trace_id is not None:
+            after = place.moment, place.trace_id
+        self.held_up = 0 if place is None else place.held_up
+        self.after = self._read_to = after
 
     async def step(self, before: datetime) -> int | None:
         """Deletes a few traces, and returns their number; None if no further trace may go now."""
@@ -57,7 +65,7 @@ class TraceSweep:
         if isinstance(found, int):
             self._page = self._page[len(batch) :]
             self.after = _place_of(batch[-1]) if self._page else self._read_to
-            self._held_up = 0
+            self.held_up = 0
             return found
         return await self._wait_for(found)
 
@@ -65,8 +73,8 @@ class TraceSweep:
         self._page = await self._without_needed(runs, self._page)
         if all(run.frozen for run in runs):
             return 0
-        self._held_up += 1
-        if self._held_up > MAX_HELD_UP:
+        self.held_up += 1
+        if self.held_up > MAX_HELD_UP:
             return None
         await asyncio.sleep(RESOLVING_SECONDS)
         return 0

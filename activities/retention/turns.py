@@ -37,12 +37,9 @@ class ProjectTurn:
         self._project_id = ProjectId(project.id)
         self._now = now
         self._first = RetentionKind.TRACES if place is None else place.kind
-        after = None
-        if place is not None and place.moment is not None and place.trace_id is not None:
-            after = place.moment, place.trace_id
-        self._began_after = after
         self.pace = WritePace(database)
-        self._traces = TraceSweep(database, self._project_id, self.pace, after=after)
+        self._traces = TraceSweep(database, self._project_id, self.pace, place)
+        self._began_after = self._traces.after
         self._runs: Sequence[UUID] = ()
         self.deleted: Counter[str] = Counter()
 
@@ -69,12 +66,17 @@ class ProjectTurn:
 
     @property
     def _has_moved(self) -> bool:
-        return bool(self.deleted) or self._traces.after != self._began_after
+        return (
+            bool(self.deleted)
+            or self._traces.after != self._began_after
+            or self._traces.held_up > 0
+        )
 
     def _place(self, kind: RetentionKind) -> SweepPlace:
-        if kind is RetentionKind.TRACES and self._traces.after is not None:
-            return SweepPlace(kind, *self._traces.after)
-        return SweepPlace(kind)
+        if kind is not RetentionKind.TRACES:
+            return SweepPlace(kind)
+        moment, trace_id = self._traces.after or (None, None)
+        return SweepPlace(kind, moment, trace_id, self._traces.held_up)
 
     def _count(self, kind: str, count: int) -> None:
         if count:

@@ -10,16 +10,16 @@ from core.db.database import Database, Writer
 T = TypeVar("T")
 
 MAX_HELD_SECONDS: Final = 0.05
-"""How long one transaction may keep other writers waiting, on SQLite all of them."""
+"""How long one transaction should keep other writers waiting, on SQLite all of them."""
 
-TARGET_SECONDS: Final = MAX_HELD_SECONDS / 3
-"""Leaves room for the commit, which may wait for the disk."""
+TARGET_SECONDS: Final = MAX_HELD_SECONDS / 2
+"""For the statements of a transaction; leaves room for the commit, which waits for the disk."""
 
 MAX_SHARE: Final = 0.25
 """Share of the time in which a sweep writes."""
 
 MAX_PAUSE_SECONDS: Final = 1.0
-MIN_ROWS: Final = 20
+MIN_ROWS: Final = 200
 MAX_ROWS: Final = 2_000
 
 
@@ -39,19 +39,21 @@ class WritePace:
 
         `work` awaits nothing but its session.
         """
-        began = 0.0
+        began = ended = 0.0
 
         async def timed(db: Writer) -> T:
-            nonlocal began
+            nonlocal began, ended
             # Now, because the transaction may have waited for another one.
             began = time.perf_counter()
-            return await work(db)
+            made = await work(db)
+            ended = time.perf_counter()
+            return made
 
         made = await self._database.write_at_once(timed)
         held = time.perf_counter() - began
         self.longest = max(self.longest, held)
-        # Grows slowly and shrinks at once.
-        growth = min(TARGET_SECONDS / max(held, 1e-6), 1.5)
+        # Without the commit, which takes as long for few rows. Grows slowly and shrinks at once.
+        growth = min(TARGET_SECONDS / max(ended - began, 1e-6), 1.5)
         self.rows = round(min(MAX_ROWS, max(MIN_ROWS, self.rows * growth)))
         await asyncio.sleep(min(MAX_PAUSE_SECONDS, held * (1 / MAX_SHARE - 1)))
         return made

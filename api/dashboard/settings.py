@@ -14,8 +14,9 @@ from core import clock
 from core.db.paging import Page
 from core.errors import Invalid
 from core.ids import Scope
-from core.queries import api_keys, usage
+from core.queries import api_keys, expired_rows, projects, usage
 from core.queries.usage import UsageGroup, UsageGrouping
+from core.retention import RetentionKind
 
 router = APIRouter(include_in_schema=False)
 
@@ -42,12 +43,15 @@ async def _page(
     is_admin = viewer.may(Scope.ADMIN)
     async with viewer.stack.database.read() as db:
         keys, _ = await api_keys.page(db, Page(_MAX_KEYS), of_project=viewer.project.id)
+        row = await projects.get(db, viewer.project.id)
+    days = expired_rows.days_of(row, viewer.stack.settings.retention)
     used = await rendering.part(request, viewer, *_usage(viewer, by))
     return rendering.page(
         request,
         "settings.html",
         viewer,
         is_admin=is_admin,
+        kept={kind.value: days.of(kind) for kind in RetentionKind},
         keys=keys if is_admin else [],
         used=used,
         by=by.value,

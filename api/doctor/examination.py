@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.doctor import database as of_database
-from api.doctor import host, temporal
+from api.doctor import host, retention, temporal
 from api.doctor import workers as of_workers
 from api.doctor.check_result import CheckResult, Level, problem
 from core.db.database import Database
@@ -80,7 +80,9 @@ async def examine_temporal(
         return found
     found += await _checked(temporal.OWNERS, temporal.owner(client, database))
     queues = temporal.queues(client, database, settings.task_queue)
-    return found + await _checked(temporal.QUEUES, queues)
+    found += await _checked(temporal.QUEUES, queues)
+    by_age = retention.schedule(client, database, settings)
+    return found + await _checked(retention.RETENTION, by_age)
 
 
 async def _checked(

@@ -48,6 +48,14 @@ class ApiMeasures:
             registry=self.registry,
         )
 
+        self._overdue = Gauge(
+            "assay_retention_overdue_seconds",
+            "How long the oldest row of any project has been past its age; the same in every API "
+            "process.",
+            ("kind",),
+            registry=self.registry,
+        )
+
     def _counter(self, name: str, about: str) -> Counter:
         return Counter(name, about, registry=self.registry)
 
@@ -77,8 +85,11 @@ class ApiMeasures:
         for name, (about, value) in gauges.items():
             add_gauge(self.registry, name, about, value)
 
-    def text(self, runs: Mapping[str, int]) -> bytes:
-        """`runs`: unfinished runs by state; empty if unknown."""
+    def text(self, runs: Mapping[str, int], overdue: Mapping[str, float]) -> bytes:
+        """`runs`: unfinished runs by state; `overdue`: seconds by kind. Empty if unknown."""
+        self._overdue.clear()
+        for kind, seconds in overdue.items():
+            self._overdue.labels(kind).set(seconds)
         self._runs.clear()
         for state, count in runs.items():
             self._runs.labels(state).set(count)

@@ -57,6 +57,8 @@ async def ready(stack: CurrentStack) -> Readiness:
 )
 async def metrics(stack: CurrentStack) -> Response:
     return Response(
-        stack.measures.text(await stack.run_counts.unfinished()),
+        stack.measures.text(
+            await stack.run_counts.unfinished(), await stack.overdue_rows.seconds()
+        ),
         media_type="text/plain; version=0.0.4; charset=utf-8",
     )

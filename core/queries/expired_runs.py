@@ -75,7 +75,7 @@ async def _delete_scores(db: Writer, project_id: ProjectId, run_id: UUID, limit:
     of_run = run_rows.scores_of(project_id, run_id)
     ids = list(await db.scalars(select(_SCORE.c.id).where(*of_run).limit(limit)))
     if ids:
-        await kept_usage.keep(db, _SCORE.c.id.in_(ids), run_stays=False)
+        await kept_usage.keep_scores(db, ids, run_stays=False)
         await db.execute(delete(_SCORE).where(_SCORE.c.id.in_(ids)))
         await stored_figures.forget(db, [run_id])
     return len(ids)

@@ -1,18 +1,31 @@
 """The usage of deleted scores, summed up by day, so that a bill outlives what it paid for.
 
-A caller that deletes scores must call `keep` before, in the same transaction.
+A caller that deletes scores must call a `keep_…` function before, in the same transaction.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Text, Uuid, case, cast, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from core.db import dialect, sql_functions
 from core.db.database import Reader, Writer
 from core.db.tables import metadata
-from core.ids import ProjectId, ScoreSource
+from core.ids import ProjectId, ScoreSource, TargetType
 
 _DAY: Final = metadata.tables["usage_day"]
 _SCORE: Final = metadata.tables["score"]
@@ -52,11 +65,46 @@ USAGE_COLUMNS: Final = (
 SUMS: Final = tuple(name for name in _DAY.columns.keys() if name not in _KEY)  # noqa: SIM118  a collection of columns
 
 
-async def keep(db: Writer, *scores: ColumnElement[bool], run_stays: bool = True) -> None:
-    """Adds the usage of the automated scores that match to the sums of their days.
+async def keep_targets(
+    db: Writer, project_id: ProjectId, target_type: TargetType, target_ids: Sequence[str]
+) -> None:
+    """Adds the usage of the automated scores of these targets to the sums of their days."""
+    values = {"project_id": project_id, "target_type": target_type, "targets": target_ids}
+    await db.execute(_adding(dialect.insert(db, _DAY), _TARGETS), values)
+
+
+async def keep_scores(db: Writer, score_ids: Sequence[UUID], *, run_stays: bool = True) -> None:
+    """The same for these scores.
 
     Without `run_stays`, runs share one row per day, metric, model and monitor.
     """
+    statement = _adding(dialect.insert(db, _DAY), _SCORES, run_stays=run_stays)
+    await db.execute(statement, {"scores": score_ids})
+
+
+async def keep_run(db: Writer, run_id: UUID) -> None:
+    """The same for all scores of a run that is deleted."""
+    statement = _adding(dialect.insert(db, _DAY), _OF_RUN, run_stays=False)
+    await db.execute(statement, {"run": run_id})
+
+
+_TARGETS: Final = "targets"
+_SCORES: Final = "scores"
+_OF_RUN: Final = "run"
+_PREDICATES: Final = {
+    _TARGETS: (
+        _SCORE.c.project_id == bindparam("project_id"),
+        _SCORE.c.target_type == bindparam("target_type"),
+        _SCORE.c.target_id.in_(bindparam("targets", expanding=True)),
+    ),
+    _SCORES: (_SCORE.c.id.in_(bindparam("scores", expanding=True)),),
+    _OF_RUN: (_SCORE.c.eval_run_id == bindparam("run"),),
+}
+
+
+@cache
+def _adding(statement: dialect.Insert, scores: str, *, run_stays: bool = True) -> Any:
+    """Cached, because building the statement takes ten times as long as executing it."""
     key: dict[str, Any] = {
         "project_id": _SCORE.c.project_id,
         "day": sql_functions.day_text(_SCORE.c.created_at),
@@ -71,18 +119,16 @@ async def keep(db: Writer, *scores: ColumnElement[bool], run_stays: bool = True)
             *(_SCORE.c[name] for name in USAGE_COLUMNS),
         )
         .select_from(_SCORE.outerjoin(_RUN, _RUN.c.id == _SCORE.c.eval_run_id))
-        .where(_SCORE.c.source == ScoreSource.AUTOMATED, *scores)
+        .where(_SCORE.c.source == ScoreSource.AUTOMATED, *_PREDICATES[scores])
         .subquery()
     )
     of_key = [pairs.c[name] for name in _KEY]
     summed = sums(pairs)
     found = select(*of_key, *(summed[name] for name in SUMS)).group_by(*of_key)
-    statement = dialect.insert(db, _DAY).from_select([*_KEY, *SUMS], found)
-    await db.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(_KEY),
-            set_={name: _DAY.c[name] + statement.excluded[name] for name in SUMS},
-        )
+    statement = statement.from_select([*_KEY, *SUMS], found)
+    return statement.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_={name: _DAY.c[name] + statement.excluded[name] for name in SUMS},
     )
 
 

@@ -298,7 +298,7 @@ async def remove(db: Writer, project_id: ProjectId, run_id: UUID, *, delete_scor
     await lock(db, project_id, run_id)
     of_run = scores_of(project_id, run_id)
     if delete_scores:
-        await kept_usage.keep(db, *of_run, run_stays=False)
+        await kept_usage.keep_run(db, run_id)
         await db.execute(delete(Score).where(*of_run))
     else:
         await db.execute(update(Score).where(*of_run).values(eval_run_id=None))

@@ -104,13 +104,16 @@ async def remove(
     db: Writer, project_id: ProjectId, target_type: TargetType, score_id: UUID
 ) -> None:
     """Raises NotFound."""
-    one = (
-        col(Score.project_id) == project_id,
-        col(Score.target_type) == target_type,
-        col(Score.id) == score_id,
+    await kept_usage.keep_scores(db, [score_id])
+    run_ids = await db.scalars(
+        delete(Score)
+        .where(
+            col(Score.project_id) == project_id,
+            col(Score.target_type) == target_type,
+            col(Score.id) == score_id,
+        )
+        .returning(col(Score.eval_run_id))
     )
-    await kept_usage.keep(db, *one)
-    run_ids = await db.scalars(delete(Score).where(*one).returning(col(Score.eval_run_id)))
     deleted = run_ids.all()
     if not deleted:
         raise NotFound("score", score_id)

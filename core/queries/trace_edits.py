@@ -128,7 +128,7 @@ async def remove_scores(
         _SCORE.c.target_type == target_type,
         _SCORE.c.target_id.in_(target_ids),
     )
-    await kept_usage.keep(db, *scores)
+    await kept_usage.keep_targets(db, project_id, target_type, target_ids)
     run_ids = await db.scalars(delete(_SCORE).where(*scores).returning(_SCORE.c.eval_run_id))
     await stored_figures.forget(db, run_ids)
 

@@ -3,18 +3,21 @@
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 
-from api.doctor import examination, temporal
-from api.doctor.check_result import Level
+from api.doctor import examination, retention, temporal
+from api.doctor.check_result import CheckResult, Level
 from core import clock
 from core.queries import run_rows, workers
 from core.settings import Settings
 from core.temporal import client as temporal_client
+from core.temporal.retention_schedule import DescribedSweeps, RetentionSchedule
+from tests.activities.retention.ages import traces_from
 from tests.factories import new_run
 from tests.workflows.conftest import Stack
 
@@ -38,7 +41,7 @@ async def test_a_temporal_with_its_workers_is_fine_in_every_respect(stack: Stack
     assert {result.level for result in found} == {Level.FINE}, found
     assert [result.check for result in found] == [
         *("Temporal", "namespace", "search attributes", "clock of Temporal"),
-        *("owner of the runs", "task queues", "worker versions"),
+        *("owner of the runs", "task queues", "worker versions", "retention"),
     ]
 
 
@@ -85,6 +88,43 @@ async def test_a_short_retention_is_a_warning(
     found = await temporal.namespace(stack.client)
     assert found.level is Level.WARNING
     assert "temporal operator namespace update --retention 3d" in found.remedy
+
+
+async def test_a_schedule_of_retention_that_deletes_nothing_is_named(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(task_queue=stack.task_queue, retention_traces_days=30)
+    schedule = RetentionSchedule(stack.client, task_queue=stack.task_queue)
+
+    async def found() -> CheckResult:
+        result = await retention.schedule(stack.client, stack.database, settings)
+        assert isinstance(result, CheckResult)
+        return result
+
+    missing = await found()
+    assert (missing.level, f"no schedule {schedule.id}" in missing.sentence) == (
+        Level.PROBLEM,
+        True,
+    )
+    await schedule.put()
+    try:
+        assert (await found()).level is Level.FINE
+        arrived = clock.now() - timedelta(days=33, hours=1)
+        await traces_from(stack.database, stack.project_id, 1, arrived)
+        late = await found()
+        assert (late.level, late.sentence) == (
+            Level.WARNING,
+            "The oldest of the traces should have been deleted 3 days ago.",
+        )
+        handle = stack.client.get_schedule_handle(schedule.id)
+        await handle.pause()
+        paused = await found()
+        assert (paused.level, "--unpause" in paused.remedy) == (Level.WARNING, True)
+        failed = DescribedSweeps(paused=False, last_failed=True)
+        monkeypatch.setattr(RetentionSchedule, "described", AsyncMock(return_value=failed))
+        assert "failed" in (await found()).sentence
+    finally:
+        await schedule.remove()
 
 
 async def test_runs_of_another_temporal_are_counted(stack: Stack) -> None:

@@ -1,6 +1,7 @@
 """Which traces expire, and which must stay."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from activities.retention import sweeping, trace_sweep
 from core.db.database import Database
 from core.db.tables import EvalRun, metadata
 from core.ids import ProjectId, RunStatus, TargetType
@@ -135,13 +137,19 @@ async def test_an_unfinished_session_run_keeps_whole_sessions(
 
 
 async def test_traces_wait_while_a_run_draws_its_sample(
-    database: Database, project_id: ProjectId
+    database: Database, project_id: ProjectId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sweeping, "TURN_SECONDS", 0.1)
     ids = await traces_from(database, project_id, 2, OLD)
     async with database.write() as db:
         run = await run_rows.create(db, new_run(project_id))
         run.admitted_at = NOW
     swept = await take_turn(database, project_id, RetentionDays(traces=30))
+    assert swept.deleted == {}
+    assert swept.place is not None
+    assert swept.place.held_up > 0, "another turn follows"
+    last = replace(swept.place, held_up=trace_sweep.MAX_HELD_UP)
+    swept = await take_turn(database, project_id, RetentionDays(traces=30), place=last)
     assert (swept.deleted, swept.place) == ({}, None), "the next sweep tries again"
     await set_columns(database, "eval_run", [run.id], resolved_at=NOW)
     await take_turn(database, project_id, RetentionDays(traces=30))

@@ -3,6 +3,7 @@
 import re
 
 from core.ids import Scope
+from core.queries import projects
 from tests.api.conftest import Service
 from tests.api.dashboard.conftest import Browser, browser, sign_in
 
@@ -34,3 +35,13 @@ async def test_keys_are_for_admins(writer: Browser) -> None:
         "/settings/keys", from_page="/settings", name="x", scope="admin", days=""
     )
     assert answer.status_code == 403
+
+
+async def test_the_page_of_settings_says_how_long_rows_are_kept(
+    service: Service, writer: Browser
+) -> None:
+    async with service.database.write() as db:
+        changes = {"retention_traces_days": 30, "retention_runs_days": 0}
+        await projects.change(db, service.project_id, changes)
+    page = (await writer.get("/settings")).text
+    assert "traces 30 days, runs for ever, judgements for ever, usage for ever" in page

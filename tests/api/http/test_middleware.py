@@ -129,6 +129,7 @@ async def test_measures_tell_routes_apart_and_not_paths(sqlite_service: Service)
     assert "assay_traces_stored_total 1.0" in lines
     assert 'assay_http_request_duration_seconds_count{route="/traces"} 1.0' in lines
     assert 'assay_runs_unfinished{state="waiting"} 0.0' in lines
+    assert "# TYPE assay_retention_overdue_seconds gauge" in lines
     assert "assay_request_bodies_handling_bytes 0.0" in lines
     assert trace_id not in answer.text
     assert answer.text.endswith("\n")
