@@ -69,7 +69,7 @@ chaos: setup ## Run all fault tests at full length: up to 45 minutes
 attack: setup ## Attack one API process on this machine: ARGS="bodies heads …" for some attacks
 	@$(BIN)/python -m bench.attack $(ARGS)
 
-drills: setup ## Upgrade, restore and restart under load: ARGS="upgrade restart --small" for some
+drills: setup ## Upgrade, restore, restart, rotate keys under load; sizes: ARGS="upgrade --small"
 	@$(BIN)/python -m bench.drills $(ARGS)
 
 check: setup ## Lint, types, import contracts, lock, compose file, API against its document

@@ -118,14 +118,19 @@ def _without_seven(text: str, weekdays: Set[int]) -> str:
 
 
 def period_of(cadence: str) -> timedelta:
-    """The shortest time between two runs. A time above one day is rounded to whole days."""
-    minutes, hours, *_ = (
+    """The shortest time between two runs.
+
+    A time above one day is rounded down to one day, unless only weekdays are chosen.
+    """
+    minutes, hours, days, months, weekdays = (
         sorted(field.values(text))
         for field, text in zip(_FIELDS, cron_of(cadence).split(), strict=True)
     )
     if len(minutes) > 1:
         return timedelta(minutes=_shortest_gap(minutes, 60))
-    return timedelta(hours=_shortest_gap(hours, 24))
+    if len(hours) > 1 or len(days) < 31 or len(months) < 12:
+        return timedelta(hours=_shortest_gap(hours, 24))
+    return timedelta(days=_shortest_gap(sorted({day % 7 for day in weekdays}), 7))
 
 
 def _shortest_gap(values: list[int], cycle: int) -> int:

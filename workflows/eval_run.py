@@ -72,7 +72,9 @@ class EvalRunWorkflow:
             open_pairs = await self._resolve()
             self._enter(RunStatus.RUNNING, run_activity.JUDGING)
             if open_pairs is not None:
-                await self._pairs.judge(open_pairs, width=self._run.limits.pairs_without_batch)
+                limits = self._run.limits
+                width = min(limits.pairs_without_batch, limits.small_run_in_flight)
+                await self._pairs.judge(open_pairs, width=width)
             else:
                 # Writes again after continuing as new, because Temporal drops the earlier memo.
                 self._put_in_memo(run_activity.JUDGING)

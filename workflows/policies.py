@@ -19,6 +19,9 @@ class Limits:
     workflow task runs, and each pair that ends adds two. `batches_open`: batches that begin new
     pairs; together they keep a judge queue full. `batches_per_run`: after this many a run continues
     as new. `pairs_without_batch`: a run of at most this many judges them itself.
+    `small_run_in_flight`: open pairs of such a run. The first end that starts a workflow task is
+    not buffered, so 49 ends and two signals fit. The default is that of histories from before this
+    field.
     `pairs_ended_locally`: a local activity writes the end of a run of at most this many, within the
     workflow task that saw its last pair end. The default is zero, as in histories from before this
     field; `CURRENT_LIMITS` has today's number.
@@ -36,6 +39,7 @@ class Limits:
     batches_per_run: int = 200
     min_pairs_per_batch: int = 50
     pairs_without_batch: int = 100
+    small_run_in_flight: int = 100
     pairs_ended_locally: int = 0
     progress_seconds: float = 1.0
     progress_share: float = 0.1
@@ -50,7 +54,9 @@ class Limits:
         return 2 * self.batches_open
 
 
-CURRENT_LIMITS: Final = Limits(pairs_ended_locally=100, activity_in_memo=True)
+CURRENT_LIMITS: Final = Limits(
+    small_run_in_flight=50, pairs_ended_locally=100, activity_in_memo=True
+)
 """The limits with which runs are started."""
 
 MAX_TITLE: Final = 200

@@ -18,8 +18,8 @@ from core.single_flight import SingleFlight
 CHECK_SECONDS: Final = 1.0
 """A run counts as open for this long after a check."""
 
-WATCH_SECONDS: Final = 0.5
-"""Pause between checks while a question of the run is open."""
+RETRY_SECONDS: Final = 0.5
+"""Pause between checks while a question of the run is open and the store cannot be read."""
 
 
 class RunClosed(Exception):
@@ -39,7 +39,7 @@ class RunGuard:
 
     async def check(self, project_id: ProjectId, run_id: UUID) -> None:
         """Raises RunClosed, at most `CHECK_SECONDS` after the run was cancelled."""
-        if time.monotonic() - self._seen.get(run_id, -CHECK_SECONDS) < CHECK_SECONDS:
+        if self._still_valid(run_id):
             return
         if not await self._reads.join(run_id, lambda: self._read(project_id, run_id)):
             raise RunClosed
@@ -76,7 +76,8 @@ class RunGuard:
     async def _watch(self, project_id: ProjectId, run_id: UUID) -> None:
         """Runs while questions of the run are open."""
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            # Not a regular pause: together with the age of the last check, it could reach 1.5 s.
+            await asyncio.sleep(self._still_valid(run_id) or RETRY_SECONDS)
             try:
                 await self.check(project_id, run_id)
             except RunClosed:
@@ -87,6 +88,11 @@ class RunGuard:
                 continue
         for limit in self._open[run_id]:
             limit.reschedule(asyncio.get_running_loop().time())
+
+    def _still_valid(self, run_id: UUID) -> float:
+        """For how many seconds the last check is valid."""
+        checked_at = self._seen.get(run_id, -CHECK_SECONDS)
+        return max(0.0, checked_at + CHECK_SECONDS - time.monotonic())
 
     async def _read(self, project_id: ProjectId, run_id: UUID) -> bool:
         asked_at = time.monotonic()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bench.claims import Claim, show
-from bench.drills import restart, restore, rotation, upgrade
+from bench.drills import restart, restore, rotation, sizing, upgrade
 from bench.drills.installation import processors
 
 DRILLS: Final[dict[str, Callable[[bool], Awaitable[list[Claim]]]]] = {
@@ -19,6 +19,7 @@ DRILLS: Final[dict[str, Callable[[bool], Awaitable[list[Claim]]]]] = {
     "rotation": lambda small: rotation.drill(rotation.SMALL if small else rotation.DEFAULT),
     "upgrade": lambda small: upgrade.drill(upgrade.SMALL if small else upgrade.DEFAULT),
     "restart": lambda small: restart.drill(restart.SMALL if small else restart.DEFAULT),
+    "sizing": lambda small: sizing.drill(sizing.SMALL if small else sizing.DEFAULT),
 }
 
 

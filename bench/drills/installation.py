@@ -31,13 +31,15 @@ PROVIDER_KEY: Final = "mock"
 class Installation:
     """Temporal, APIs and workers on one database. `stack` is what a client of it sees.
 
-    Processes are called `temporal`, `api`, `api-2`, `worker-1`, …
+    Processes are called `temporal`, `api`, `api-2`, `worker-1`, … `partitions` are those of each
+    task queue.
     """
 
     plan: StackPlan
     variables: dict[str, str]
     stack: Stack
     database: Database
+    partitions: int = 1
     _supervised: dict[str, SupervisedProcess] = field(default_factory=dict)
 
     async def start(
@@ -48,7 +50,7 @@ class Installation:
         `port` is the port of another API. `variables` are set for this process alone.
         """
         plan = self.plan if port is None else replace(self.plan, api_port=port)
-        role = _role(plan, name)
+        role = _role(plan, name, self.partitions)
         own = {**self.variables, **role.extra, **(variables or {})}
         process = SupervisedProcess(
             replace(role, log=name, inherits=is_of_the_system, extra=own), self.plan.home
@@ -134,12 +136,18 @@ class Installation:
         return True
 
 
-def _role(plan: StackPlan, name: str) -> ProcessRole:
+def _role(plan: StackPlan, name: str, partitions: int) -> ProcessRole:
     kind = name.partition("-")[0]
+    if kind == "temporal":
+        role = temporal_role(plan)
+        chosen = f"Partitions={partitions}"
+        return replace(
+            role, command=[part.replace("Partitions=1", chosen) for part in role.command]
+        )
     if kind == "worker":
         # The role of `assay up` would adopt the runs of a lost Temporal; an operator decides that.
         return replace(worker_role(plan, 1), extra={})
-    return {"temporal": temporal_role, "api": api_role}[kind](plan)
+    return api_role(plan)
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from core.errors import NotStarted
 SETTINGS: Final = {"ASSAY_MAX_OPEN_RUNS_PER_PROJECT": "1"}
 """The third run waits, so the restore must also find a run without a workflow."""
 
+NO_RETRY: Final = 422
 OLDER, YOUNGER, LOST = "older", "younger", "lost"
 
 
@@ -202,21 +203,25 @@ async def _runs(
 
 
 async def _retried(installed: Installation, load: Load, failed: list[Run]) -> list[Claim]:
-    """Temporal counts pairs as judged whose scores the older database lacks; a retry gets them."""
-    retries = []
+    """Temporal counts pairs as judged whose scores the older database lacks; a retry gets them.
+
+    A run that began between the two copies has no targets in the database, so it has no retry.
+    """
+    retries, lost = [], []
     for run in failed:
         answer = await installed.stack.client.post(f"{RUNS}/{run['id']}/retry")
+        if answer.status_code == NO_RETRY and not run["total_traces"]:
+            lost.append(run["id"])
+            continue
         answer.raise_for_status()
         retries.append(answer.json())
     ended = await Load(installed.stack, load.traces, every=0, runs=retries).ended()
-    scored = await values_of(installed.database, [*load.runs, *ended])
-    pairs = {pair for _, pair, _ in scored}
+    known = [run for run in load.runs if run["id"] not in lost]
+    pairs = {pair for _, pair, _ in await values_of(installed.database, [*known, *ended])}
+    missing = len(known) * load.traces * len(METRICS) - len(pairs)
     return [
-        Claim("runs that were retried", str(len(retries)), "≥ 1", len(retries) >= 1),
-        none(
-            "pairs without a score after the retry",
-            len(load.runs) * load.traces * len(METRICS) - len(pairs),
-        ),
+        Claim("runs that were retried; that must be posted again", f"{len(retries)}; {len(lost)}"),
+        none("pairs without a score after the retry", missing),
     ]
 
 

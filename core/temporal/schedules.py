@@ -103,7 +103,7 @@ class MonitorSchedule:
         """
         facts = [
             *(self.project_id, self.target_type, self.name, self.cadence, self.paused),
-            *(MONITOR_WORKFLOW, jitter_of(self.cadence)),
+            *(MONITOR_WORKFLOW, jitter_of(self.cadence), catch_up_window(self.cadence)),
         ]
         digest = sha256(json_codec.canonical([str(fact) for fact in facts])).hexdigest()[:16]
         return (

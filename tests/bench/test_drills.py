@@ -8,6 +8,7 @@ from bench.claims import Claim
 from bench.drills import upgrade
 from bench.drills.__main__ import DRILLS
 from bench.drills.load import longest_pause, none, per_second
+from bench.drills.sizing import workers_for
 from bench.drills.upgrade import Phases
 
 
@@ -37,6 +38,16 @@ def test_a_period_without_two_scores_is_one_long_pause() -> None:
 def test_a_count_that_must_be_zero_holds_only_at_zero() -> None:
     assert none("lost", 0).holds
     assert not none("lost", 1).holds
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "latency", "cost", "workers"),
+    [(600, 5.0, 0.005, (1, 1)), (60_000, 5.0, 0.005, (50, 5)), (60_000, 0.2, 0.005, (2, 5))],
+)
+def test_workers_follow_from_open_calls_and_from_processor_time(
+    per_minute: int, latency: float, cost: float, workers: tuple[int, int]
+) -> None:
+    assert workers_for(per_minute, latency, cost) == workers
 
 
 def test_an_upgrade_prepares_runs_for_all_of_its_phases() -> None:

@@ -76,7 +76,11 @@ def test_the_reason_names_the_field() -> None:
     [
         ("every_6h", timedelta(hours=6)),
         ("daily", timedelta(days=1)),
-        ("weekly", timedelta(days=1)),
+        ("weekly", timedelta(days=7)),
+        ("cron:0 9 * * mon,thu", timedelta(days=3)),
+        ("cron:0 9 * * 0-7", timedelta(days=1)),
+        ("cron:0 9 1 * mon", timedelta(days=1)),
+        ("cron:0 9,10 * * mon", timedelta(hours=1)),
         ("cron:*/5 * * * *", timedelta(minutes=5)),
         ("cron:0,50 9 * * *", timedelta(minutes=10)),
         ("cron:30 8,20 * * *", timedelta(hours=12)),

@@ -69,3 +69,25 @@ async def test_the_open_pairs_of_a_batch_fit_into_the_server_s_buffer(stack: Sta
         doors.open.set()
         await stack.handle(run).result()
     assert (await stack.row(run)).evaluated_count == width + 5
+
+
+async def test_the_open_pairs_of_a_small_run_fit_into_the_server_s_buffer(stack: Stack) -> None:
+    width = CURRENT_LIMITS.small_run_in_flight
+    # The end that starts a workflow task is not buffered; two signals may come meanwhile.
+    assert 2 * (width - 1) + 2 <= BUFFERED_EVENTS
+    doors = stack.judges.script = Doors()
+    async with stack.worker():
+        run = await stack.post(traces=width + 5, metric_names=METRICS[:1], limits=CURRENT_LIMITS)
+        await doors.reached.wait()
+        handle = stack.handle(run)
+        async with asyncio.timeout(20):
+            while not (pending := (await handle.describe()).raw_description.pending_activities):
+                await asyncio.sleep(0.05)
+        assert len(pending) == width
+        doors.open.set()
+        await handle.result()
+    history = await handle.fetch_history()
+    assert not any(
+        event.HasField("workflow_task_failed_event_attributes") for event in history.events
+    )
+    assert (await stack.row(run)).evaluated_count == width + 5

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.client import WorkflowFailureError
 
+from activities.judging import refusals
 from core import clock
 from core.db.tables import EvalRun, Worker
 from core.errors import JudgeUnusable
@@ -39,6 +41,23 @@ async def test_one_trace_that_a_firewall_refuses_fails_alone(stack: Stack) -> No
     assert (row.status, row.evaluated_count, row.failed_count) == (RunStatus.COMPLETED, 10, 1)
     [failed] = [s for s in await stack.scores(run) if s.status is ScoreStatus.FAILED]
     assert failed.reason == "403: an HTML page"
+
+
+@pytest.mark.usefixtures("short_pauses")
+async def test_a_provider_that_refuses_every_trace_ends_the_run(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_question: Question[Any], _times: int) -> None:
+        raise JudgeUnusable("404: not found", provider="scripted", unmistakable=False)
+
+    monkeypatch.setattr(refusals, "MIN_SECONDS", 0.0)
+    stack.judges.script = refuse
+    async with stack.worker():
+        run = await stack.post(traces=9, metric_names=["task_completion"])
+        with pytest.raises(WorkflowFailureError):
+            await stack.handle(run).result()
+    row = await stack.row(run)
+    assert (row.status, row.error_message) == (RunStatus.FAILED, "404: not found")
 
 
 @pytest.mark.usefixtures("short_pauses")

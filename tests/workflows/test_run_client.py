@@ -140,3 +140,13 @@ async def test_an_answer_of_a_newer_worker_that_means_nothing_here_is_no_answer(
         assert (await handle.query(OfANewerRelease.progress))["status"] == "HIBERNATING"
         assert await stack.eval_runs.progress(run_id) is None
         await handle.terminate()
+
+
+async def test_a_workflow_that_was_ended_in_temporal_is_known_as_closed_after_a_query(
+    stack: Stack,
+) -> None:
+    run = await stack.post(traces=1)
+    assert not stack.eval_runs.is_closed(run.id)
+    await stack.handle(run).terminate()
+    assert await stack.eval_runs.progress(run.id) is None
+    assert stack.eval_runs.is_closed(run.id)

@@ -18,7 +18,7 @@ from tests.factories import new_run
 @pytest.fixture
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_guard, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(run_guard, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(run_guard, "RETRY_SECONDS", 0.05)
 
 
 async def open_run(database: Database) -> tuple[ProjectId, EvalRun]:
@@ -90,3 +90,23 @@ async def test_a_time_out_of_the_question_itself_stays_one(sqlite: Database) -> 
     with pytest.raises(TimeoutError):
         async with gate.cancel_on_close(project_id, run.id), asyncio.timeout(0.01):
             await asyncio.sleep(1)
+
+
+async def test_an_open_question_is_checked_as_soon_as_the_last_check_of_its_run_expires(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, pauses, paused_again = RunGuard(sqlite), list[float](), asyncio.Event()
+    project_id, run = await open_run(sqlite)
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            gate._seen[run.id] = time.monotonic() - 0.8
+        else:
+            paused_again.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    async with gate.cancel_on_close(project_id, run.id), asyncio.timeout(20):
+        await paused_again.wait()
+    assert 0 < pauses[1] <= run_guard.CHECK_SECONDS - 0.8

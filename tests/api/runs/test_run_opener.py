@@ -236,3 +236,14 @@ async def test_a_burst_is_answered_although_few_of_its_runs_are_being_started(
 
 async def _raise(_db: object) -> EvalRun:
     raise ValueError("no row")
+
+
+async def test_a_run_whose_workflow_was_ended_in_temporal_reads_failed_at_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.post_trace()
+    run_id = (await service.client.post(RUNS, json=BODY)).json()["id"]
+    monkeypatch.setattr(service.runs, "is_closed", lambda _run_id: True)
+    run = (await service.client.get(f"{RUNS}/{run_id}")).json()
+    assert run["status"] == "FAILED"
+    assert "retry the run" in run["error_message"]

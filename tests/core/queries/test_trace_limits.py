@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
+from core import trace_size
 from core.db.database import Database, Writer
 from core.db.tables import metadata
 from core.errors import TooLarge
@@ -78,6 +79,19 @@ async def test_spans_beyond_the_limit_are_refused_and_counted(sqlite: Database) 
     async with sqlite.write() as db:
         with pytest.raises(TooLarge):
             await trace_writes.store_all(db, [(project_id, body)])
+
+
+async def test_exported_metadata_beyond_the_limit_is_left_out(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_id, trace_id = await make_project(sqlite), uuid4()
+    monkeypatch.setattr(trace_size, "MAX_TRACE_BYTES", 2_000)
+    small, large = {"k": "v"}, {"large": "x" * 3_000}
+    for number, sent in enumerate((small, large), start=1):
+        body = of_spans(trace_id, span(number)).model_copy(update={"metadata": sent})
+        async with sqlite.write() as db:
+            assert await trace_writes.store_all(db, [(project_id, body)]) == [0]
+    assert (await row(sqlite, trace_id)).metadata == small
 
 
 @pytest.mark.slow

@@ -17,7 +17,13 @@ from core.errors import Unavailable
 from core.ids import TargetType
 from core.temporal.keyring_codec import KEY_ID, KeyringCodec
 from core.temporal.payload_codec import data_converter
-from core.temporal.schedules import MAX_JITTER, ListedSchedule, MonitorSchedule, Schedules
+from core.temporal.schedules import (
+    MAX_JITTER,
+    ListedSchedule,
+    MonitorSchedule,
+    Schedules,
+    catch_up_window,
+)
 from tests.calendar import strikes
 
 
@@ -53,7 +59,7 @@ async def test_a_schedule_says_what_an_operator_needs(
         f"eval-monitor-{clock.monitor_id}"
     ).describe()
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
-    assert described.schedule.policy.catchup_window == timedelta(hours=12)
+    assert described.schedule.policy.catchup_window == timedelta(days=1)
     assert described.schedule.state.note == clock.note
     assert "cron:30 6 * * mon" in clock.note
     attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}
@@ -202,3 +208,18 @@ async def test_temporal_takes_what_we_take_and_strikes_when_cron_says(
     expected = list(islice(strikes(cron, before), 4))
     assert times in (expected[:3], expected[1:])
     await schedules.remove(clock.monitor_id)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "window"),
+    [
+        ("weekly", timedelta(days=1)),
+        ("daily", timedelta(hours=12)),
+        ("every_6h", timedelta(hours=3)),
+        ("cron:*/30 * * * *", timedelta(minutes=15)),
+    ],
+)
+def test_a_run_missed_by_an_outage_is_started_within_half_a_period_or_a_day(
+    cadence: str, window: timedelta
+) -> None:
+    assert catch_up_window(cadence) == window

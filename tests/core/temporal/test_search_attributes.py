@@ -57,3 +57,21 @@ async def test_a_service_that_does_not_list_attributes_is_an_error_only_if_they_
     await ensure_search_attributes(temporal_client, register=False)
     with pytest.raises(Misconfigured, match="Then set ASSAY_TEMPORAL_REGISTER=false"):
         await ensure_search_attributes(temporal_client)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *(RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED),
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+    ],
+)
+async def test_a_service_that_is_busy_is_waited_for(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, status: RPCStatusCode
+) -> None:
+    async def refuse(_request: object) -> None:
+        raise RPCError("try again", status, b"")
+
+    monkeypatch.setattr(temporal_client.operator_service, "list_search_attributes", refuse)
+    with pytest.raises(Unavailable):
+        await ensure_search_attributes(temporal_client)
