@@ -26,13 +26,15 @@ async def schedule(
         late = await expired_rows.overdue(db, settings.retention, clock.now()) if wanted else {}
     if not wanted:
         return fine(RETENTION, "Nothing is deleted by age.")
+    worst = max(late.values(), default=timedelta())
     made = RetentionSchedule(client, task_queue=settings.task_queue)
     described = await made.described()
     if described is None:
-        return problem(
+        # Normal for a minute after the first setting.
+        return (problem if worst > MAX_OVERDUE else warning)(
             RETENTION,
             f"Temporal has no schedule {made.id}, so nothing is deleted by age.",
-            "A worker creates it within a minute: start one with the same settings.",
+            "A worker creates it within a minute. If none does, start one with the same settings.",
         )
     if described.paused:
         return warning(
@@ -46,7 +48,6 @@ async def schedule(
             "The last sweep failed or was ended from outside.",
             "The worker's log has its errors; the next sweep begins within an hour.",
         )
-    worst = max(late.values(), default=timedelta())
     if worst > MAX_OVERDUE:
         kind = max(late, key=lambda one: late[one])
         return warning(

@@ -76,7 +76,7 @@ async def activity(service: Service, run: EvalRun) -> str:
 
 
 async def until_it_says(service: Service, run: EvalRun, pattern: str) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not re.search(pattern, said := await activity(service, run)):
             await asyncio.sleep(0.1)
     return said
@@ -89,7 +89,7 @@ async def until_its_page_says(stack: Stack, run: EvalRun, pattern: str) -> str:
         pairs_of_others=pairs_of_others(stack.database),
     )
     stalled = StalledRuns(stack.database, eval_runs, min_age_seconds=0.0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not re.search(pattern, said := await stack.page(run)):
             await stalled.inspect()
             await asyncio.sleep(0.1)
