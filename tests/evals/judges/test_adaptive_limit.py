@@ -176,12 +176,11 @@ def test_a_cancelled_probe_is_followed_by_another() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
-def test_luck_keeps_no_run_slow(share: float) -> None:
+def test_luck_keeps_no_run_slow() -> None:
     """A useless cut may look useful; later the run gets back what both cuts have taken."""
     rates = []
-    for seed in range(40):
-        refusing = Simulation(by_lot(share, 429, seed))
+    for seed in range(20):
+        refusing = Simulation(by_lot(0.05, 429, seed))
         refusing.run(20)
         rates.append(refusing.rate(200, 0, 20))
     assert min(rates) > 0.7 * sorted(rates)[len(rates) // 2]
