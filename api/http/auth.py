@@ -1,6 +1,6 @@
 """Authenticates a request and finds its project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -92,8 +92,8 @@ class Authenticator:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._keys = Batcher(self._find_usable)
-        self._sessions = Batcher(self._find_signed_in)
+        self._keys: Batcher[str, Mapping[str, UsableKey]] = Batcher(self._find_usable)
+        self._sessions: Batcher[str, Mapping[str, SignedIn]] = Batcher(self._find_signed_in)
         self._projects = _Projects(database)
 
     async def access(self, key_text: str | None, headers: Headers, needed: Scope) -> Access:
@@ -131,13 +131,13 @@ class Authenticator:
 
     async def signed_in(self, secret: str) -> SignedIn:
         """The browser with this session. Raises Unauthenticated once its key is unusable."""
-        signed_in = (await self._sessions.submit(secret)).get(secret) if secret else None
+        signed_in = await self._sessions.by_key(secret) if secret else None
         if signed_in is None:
             raise Unauthenticated("Sign in to see this page.")
         return signed_in
 
     async def _usable(self, key_text: str) -> UsableKey:
-        key = (await self._keys.submit(key_text)).get(key_text)
+        key = await self._keys.by_key(key_text)
         if key is None:
             raise Unauthenticated("This API key is unknown, revoked or expired.")
         return key
