@@ -1,14 +1,15 @@
 """`python -m core.queries.worker_health`: exit code 0 while a worker of this machine serves.
 
-The health check of a container uses it, because a worker has no port to probe.
+The health check of a container uses it, because the port of a worker is off by default.
 """
 
 import asyncio
 import socket
 import sys
 from datetime import timedelta
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from core import clock
@@ -16,26 +17,30 @@ from core.db.database import Database
 from core.db.tables import Worker
 from core.queries.workers import polls
 from core.settings import Settings
+from core.temporal.process_identity import is_running
 
 # Workers publish every 30 seconds.
-SILENCE = timedelta(seconds=90)
+SILENCE: Final = timedelta(seconds=90)
 
 
-async def is_alive(database: Database, host: str) -> bool:
+async def is_alive(database: Database) -> bool:
     async with database.read() as db:
-        seen = select(func.count()).where(
-            col(Worker.id).endswith(f"@{host}", autoescape=True),
-            col(Worker.last_seen) >= clock.now() - SILENCE,
-            # A worker that does not poll Temporal takes no work, even if it is alive.
-            polls(),
+        reporting = await db.scalars(
+            select(col(Worker.id)).where(
+                col(Worker.id).endswith(f"@{socket.gethostname()}", autoescape=True),
+                col(Worker.last_seen) >= clock.now() - SILENCE,
+                # A worker that does not poll Temporal takes no work, even if it is alive.
+                polls(),
+            )
         )
-        return bool((await db.execute(seen)).scalar_one())
+        # The last report of a killed worker says nothing about its successor.
+        return any(is_running(worker_id) for worker_id in reporting)
 
 
 async def main() -> bool:
     database = Database(Settings().database)
     try:
-        return await is_alive(database, socket.gethostname())
+        return await is_alive(database)
     finally:
         await database.close()
 

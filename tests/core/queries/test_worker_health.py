@@ -1,4 +1,5 @@
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from core import clock
 from core.db.database import Database
 from core.db.tables import Worker
 from core.queries.worker_health import is_alive, main
+from core.temporal.process_identity import process_identity
 from tests.api.cli.up_process import ROOT, environment_of
 
 
@@ -25,20 +27,43 @@ async def add_worker(
         )  # fmt: skip
 
 
+HOST = socket.gethostname()
+
+
 async def test_a_worker_of_this_machine_that_publishes_is_alive(database: Database) -> None:
-    await add_worker(database, "7@here", seconds_silent=31)
-    assert await is_alive(database, "here")
+    await add_worker(database, process_identity(), seconds_silent=31)
+    assert await is_alive(database)
 
 
-async def test_silence_other_machines_and_workers_that_do_not_poll_do_not_count(
+async def test_the_last_report_of_a_killed_worker_does_not_count_for_its_successor(
     database: Database,
 ) -> None:
-    assert not await is_alive(database, "here")
-    await add_worker(database, "7@here", seconds_silent=91)
-    await add_worker(database, "8@there", seconds_silent=0)
-    await add_worker(database, "9@not-here", seconds_silent=0)
-    await add_worker(database, "5@here", seconds_silent=0, seconds_unpolled=181)
-    assert not await is_alive(database, "here")
+    await add_worker(database, f"{os.getpid()}-000000@{HOST}", seconds_silent=0)
+    assert not await is_alive(database)
+    # Beside it, a worker that runs counts.
+    await add_worker(database, process_identity(), seconds_silent=0)
+    assert await is_alive(database)
+
+
+@pytest.mark.parametrize(
+    ("seconds_silent", "seconds_unpolled"), [(91, 0), (0, 181)], ids=["silent", "not polling"]
+)
+async def test_silent_workers_and_workers_that_do_not_poll_do_not_count(
+    database: Database, seconds_silent: float, seconds_unpolled: float
+) -> None:
+    await add_worker(
+        database, process_identity(),
+        seconds_silent=seconds_silent, seconds_unpolled=seconds_unpolled,
+    )  # fmt: skip
+    assert not await is_alive(database)
+
+
+async def test_workers_of_other_machines_do_not_count(database: Database) -> None:
+    assert not await is_alive(database)
+    own = process_identity().removesuffix(HOST)
+    await add_worker(database, f"{own}there", seconds_silent=0)
+    await add_worker(database, f"{own}not-{HOST}", seconds_silent=0)
+    assert not await is_alive(database)
 
 
 @pytest.mark.slow
@@ -55,6 +80,6 @@ async def test_the_exit_code_is_what_a_health_check_reads(
 
     assert await main() is False
     assert await asyncio.to_thread(exit_code) == 1
-    await add_worker(sqlite, f"7@{socket.gethostname()}", seconds_silent=0)
+    await add_worker(sqlite, process_identity(), seconds_silent=0)
     assert await main() is True
     assert await asyncio.to_thread(exit_code) == 0
