@@ -269,8 +269,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=65535,
-        description="Port on which a worker exposes Prometheus measures at `/metrics`; none when "
-        "unset. The workers of `assay up` take this port and the next ones.",
+        description="Port on which a worker exposes Prometheus measures at `/metrics`, and "
+        "`/health`; none when unset. The workers of `assay up` take this port and the next ones.",
     )
     telemetry_host: str = Field(
         "127.0.0.1", description="Address on which a worker exposes its measures."

@@ -6,8 +6,6 @@ The health check of a container uses it, because the port of a worker is off by 
 import asyncio
 import socket
 import sys
-from datetime import timedelta
-from typing import Final
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -15,12 +13,9 @@ from sqlmodel import col
 from core import clock
 from core.db.database import Database
 from core.db.tables import Worker
-from core.queries.workers import polls
+from core.queries.workers import REPORTED_WITHIN_SECONDS, polls
 from core.settings import Settings
 from core.temporal.process_identity import is_running
-
-# Workers publish every 30 seconds.
-SILENCE: Final = timedelta(seconds=90)
 
 
 async def is_alive(database: Database) -> bool:
@@ -28,7 +23,7 @@ async def is_alive(database: Database) -> bool:
         reporting = await db.scalars(
             select(col(Worker.id)).where(
                 col(Worker.id).endswith(f"@{socket.gethostname()}", autoescape=True),
-                col(Worker.last_seen) >= clock.now() - SILENCE,
+                col(Worker.last_seen) >= clock.seconds_ago(REPORTED_WITHIN_SECONDS),
                 # A worker that does not poll Temporal takes no work, even if it is alive.
                 polls(),
             )

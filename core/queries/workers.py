@@ -16,6 +16,9 @@ from core.model_names import provider_of
 from core.provider_status import ProviderStatus, ThrottleState, ThrottleStatus
 
 SEEN_WITHIN_SECONDS: Final = 120.0
+REPORTED_WITHIN_SECONDS: Final = 90.0
+"""A worker that has not reported for this long is not healthy. Workers publish every 30 seconds."""
+
 POLLED_WITHIN_SECONDS: Final = 180.0
 """A worker that Temporal has not seen for this long is not healthy."""
 

@@ -1,6 +1,6 @@
-"""The port on which a worker exposes its own measures and those of Temporal's SDK."""
+"""The port on which a worker exposes its measures, those of Temporal's SDK, and its health."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -51,9 +51,18 @@ def measured_runtime() -> SdkMeasures:
 
 @asynccontextmanager
 async def exposed(
-    host: str, port: int, registries: list[CollectorRegistry], sdk: SdkMeasures
+    host: str,
+    port: int,
+    registries: list[CollectorRegistry],
+    sdk: SdkMeasures,
+    fault: Callable[[], str | None],
 ) -> AsyncIterator[None]:
-    """Serves `/metrics` while the block runs. Raises Misconfigured if the port is not free."""
+    """Serves `/metrics` and `/health` while the block runs.
+
+    `fault` returns why the worker takes no work, or None while it serves.
+
+    Raises Misconfigured if the port is not free.
+    """
 
     async def scrape(_: web.Request) -> web.Response:
         parts = [generate_latest(registry) for registry in registries]
@@ -62,7 +71,13 @@ async def exposed(
             parts.append(await sdk.text())
         return web.Response(body=b"".join(parts), headers={"Content-Type": TEXT_FORMAT})
 
+    async def health(_: web.Request) -> web.Response:
+        if (reason := fault()) is not None:
+            return web.json_response({"status": "unavailable", "reason": reason}, status=503)
+        return web.json_response({"status": "ok"})
+
     app = web.Application()
+    app.router.add_get("/health", health)
     app.router.add_get("/metrics", scrape)
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()

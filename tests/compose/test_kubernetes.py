@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from core.queries.workers import POLLED_WITHIN_SECONDS
 from core.settings import Settings
 from evals.judges.provider_table import PROVIDERS
 from tests.compose.dockerfile import ROOT, command
@@ -162,15 +161,15 @@ def test_commands_ports_and_probes_are_those_of_the_image(container: Manifest) -
         return
     assert "command" not in container
     probes = [container[kind] for kind in container if kind.endswith("Probe")]
-    asked = [p["exec"]["command"] for p in probes if "exec" in p]
     port = container["ports"][0]
-    assert {p["httpGet"]["port"] for p in probes if "httpGet" in p} == {port["name"]}
+    assert {p["httpGet"]["port"] for p in probes} == {port["name"]}
+    asked = {p["httpGet"]["path"] for p in probes}
     if container["name"] == "api":
         assert f"--port={port['containerPort']}" in command("api")
-        assert asked == []
+        assert asked <= {"/health", "/ready"}
     else:
         assert variables(container)["ASSAY_TELEMETRY_PORT"] == str(port["containerPort"])
-        assert asked == [command("worker", "HEALTHCHECK")]
+        assert asked == {"/health", "/metrics"}
 
 
 @pytest.mark.parametrize("name", ["assay-worker", "assay"])
@@ -184,9 +183,8 @@ def test_a_stopping_worker_may_drain(name: str) -> None:
 def test_a_rollout_stops_at_a_worker_that_does_not_poll() -> None:
     spec = named("Deployment", "assay-worker")["spec"]
     probe = spec["template"]["spec"]["containers"][0]["readinessProbe"]
-    unnoticed = POLLED_WITHIN_SECONDS + probe["periodSeconds"] + probe["timeoutSeconds"]
+    assert probe["httpGet"]["path"] == "/health"
     assert probe["failureThreshold"] == 1
-    assert spec["minReadySeconds"] > unnoticed
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
 
 

@@ -121,7 +121,11 @@ async def test_the_production_commands_judge_a_run_and_stop(production: Producti
     async with httpx.AsyncClient(trust_env=False) as prometheus:
         port = production.given["ASSAY_TELEMETRY_PORT"]
         measures = (await prometheus.get(f"http://127.0.0.1:{port}/metrics")).text
+        health = await prometheus.get(f"http://127.0.0.1:{port}/health")
     assert "assay_pairs_judged_total" in measures
+    # Temporal is asked for the second time after 30 seconds only.
+    unseen = "Temporal has not seen this worker poll yet."
+    assert health.json() in ({"status": "ok"}, {"status": "unavailable", "reason": unseen})
 
     await assay.stop()
     assert started["worker"].returncode == 0, assay.logs()

@@ -15,6 +15,7 @@ from core.ids import RunStatus
 from core.periodic import repeating
 from core.queries import run_rows, workers
 from core.settings import Settings
+from core.telemetry.serving_state import ServingState
 from core.temporal.first_connection import connected
 from core.temporal.process_identity import process_identity
 from tests.factories import new_run, store_traces
@@ -189,14 +190,32 @@ async def test_a_worker_that_temporal_does_not_hear_from_cannot_be_given_work(
         async with stack.database.read() as db:
             return [one.id for one in await workers.seen_lately(db)]
 
-    async with presence(stack.database, stack.judges, pollers):
+    state = ServingState()
+    async with presence(stack.database, stack.judges, pollers, state=state):
+        assert state.fault() == "Temporal has not seen this worker poll yet."
         async with asyncio.timeout(10):
             while await seen():
                 await asyncio.sleep(0.05)
         heard.add(process_identity())
         async with asyncio.timeout(10):
-            while not await seen():
+            while not await seen() or state.fault():
                 await asyncio.sleep(0.05)
+    assert state.fault() == "The worker starts or stops."
+
+
+async def test_a_worker_that_only_beats_still_serves(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.05)
+    seconds = 0.0
+    state = ServingState(lambda: seconds)
+    async with presence(stack.database, stack.judges, polled, state=state):
+        assert state.fault() is None
+        seconds = 100.0
+        assert "The database has not taken a report" in str(state.fault())
+        async with asyncio.timeout(5):
+            while state.fault():
+                await asyncio.sleep(0.02)
 
 
 async def test_temporal_says_which_workers_ask_it_for_work(stack: Stack) -> None:

@@ -12,6 +12,7 @@ from core.db.database import Database
 from core.errors import Unavailable
 from core.periodic import repeating
 from core.queries import workers
+from core.telemetry.serving_state import OWN_STATE, ServingState
 from core.temporal.process_identity import process_identity
 from evals.judges.protocol import Judges
 
@@ -37,13 +38,15 @@ async def presence(
     judges: Judges,
     pollers: Pollers,
     *,
+    state: ServingState = OWN_STATE,
     judge_max_per_second: float | None = None,
 ) -> AsyncIterator[None]:
     """Publishes at once and then periodically while the block runs.
 
     Never publishes a key.
 
-    `pollers` returns the workers that poll Temporal.
+    `pollers` returns the workers that poll Temporal. `state` learns what the database and Temporal
+    confirm.
     """
     started_at = clock.now()
     warned: set[str] = set()
@@ -61,6 +64,9 @@ async def presence(
             others = await workers.publish_rate(db, process_identity(), judge_max_per_second)
             if polls:
                 await workers.confirm_polling(db, process_identity())
+        state.recorded()
+        if polls:
+            state.seen_polling()
         if new := sorted(others.keys() - warned):
             warned.update(new)
             log.warning(
@@ -73,6 +79,7 @@ async def presence(
         await database.write_at_once(
             lambda db: workers.beat(db, process_identity(), judges.throttles())
         )
+        state.recorded()
 
     await publish()
     async with (
@@ -80,6 +87,7 @@ async def presence(
         repeating(beat, every=workers.BEAT_SECONDS),
     ):
         yield
+    state.stopped()
     try:
         async with database.write() as db:
             await workers.withdraw(db, process_identity())

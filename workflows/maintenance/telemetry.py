@@ -1,4 +1,4 @@
-"""Exposes the measures of a worker while it runs."""
+"""Exposes the measures and the health of a worker while it runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from core.db.database import Database
 from core.telemetry import measures, worker_port
 from core.telemetry.process_measures import add_database, process_registry
+from core.telemetry.serving_state import OWN_STATE
 from core.telemetry.worker_port import SdkMeasures
 from evals.judges.protocol import Judges
 from evals.judges.throttle_gauges import ThrottleGauges
@@ -19,5 +20,5 @@ async def exposing_measures(
     own = process_registry()
     add_database(own, database)
     own.register(ThrottleGauges(judges.throttles))
-    async with worker_port.exposed(host, port, [measures.REGISTRY, own], sdk):
+    async with worker_port.exposed(host, port, [measures.REGISTRY, own], sdk, OWN_STATE.fault):
         yield

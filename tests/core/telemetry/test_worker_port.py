@@ -12,6 +12,10 @@ def sdk() -> SdkMeasures:
     return measured_runtime()
 
 
+def serves() -> None:
+    """The fault of a worker without one."""
+
+
 def registry(name: str) -> CollectorRegistry:
     made = CollectorRegistry()
     Gauge(name, "For this test.", registry=made).set(7)
@@ -25,7 +29,7 @@ async def test_one_port_exposes_the_worker_s_measures_and_those_of_the_sdk(
     sdk.runtime.metric_meter.create_counter("of_the_sdk").add(3)
     registries = [registry("one"), registry("two")]
     async with (
-        exposed("127.0.0.1", port, registries, sdk),
+        exposed("127.0.0.1", port, registries, sdk, serves),
         httpx.AsyncClient(trust_env=False) as client,
     ):
         answer = await client.get(f"http://127.0.0.1:{port}/metrics")
@@ -36,18 +40,30 @@ async def test_one_port_exposes_the_worker_s_measures_and_those_of_the_sdk(
 
 
 async def test_a_port_in_use_is_named_with_its_setting(sdk: SdkMeasures) -> None:
-    async with exposed("127.0.0.1", port := free_port(), [], sdk):
+    async with exposed("127.0.0.1", port := free_port(), [], sdk, serves):
         with pytest.raises(Misconfigured, match=f"port {port} .* ASSAY_TELEMETRY_PORT"):
-            async with exposed("127.0.0.1", port, [], sdk):
+            async with exposed("127.0.0.1", port, [], sdk, serves):
                 pass
 
 
 async def test_a_runtime_that_gives_no_measures_leaves_the_worker_s_own(sdk: SdkMeasures) -> None:
     gone = SdkMeasures(sdk.runtime, port=free_port())
     async with (
-        exposed("127.0.0.1", port := free_port(), [registry("one")], gone),
+        exposed("127.0.0.1", port := free_port(), [registry("one")], gone, serves),
         httpx.AsyncClient(trust_env=False) as client,
     ):
         answer = await client.get(f"http://127.0.0.1:{port}/metrics")
     assert answer.status_code == 200
     assert answer.text.splitlines()[-1] == "one 7.0"
+
+
+async def test_health_is_what_the_worker_knows_about_itself(sdk: SdkMeasures) -> None:
+    faults: list[str | None] = ["The worker starts or stops.", None]
+    async with (
+        exposed("127.0.0.1", port := free_port(), [], sdk, lambda: faults.pop(0)),
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        first, second = [await client.get(f"http://127.0.0.1:{port}/health") for _ in range(2)]
+    assert first.status_code == 503
+    assert first.json() == {"status": "unavailable", "reason": "The worker starts or stops."}
+    assert (second.status_code, second.json()) == (200, {"status": "ok"})
