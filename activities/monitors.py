@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Final
 from uuid import uuid5
 
-from pydantic import ValidationError
 from temporalio import activity
 
 from activities import budget_check
@@ -70,7 +69,7 @@ class Monitors:
             return await self._open(due, model)
         except NotFound:
             return DueRun(None, DELETED)
-        except (ValidationError, AssayError) as error:
+        except AssayError as error:
             return DueRun(None, await self._failed(due, error))
 
     async def _refused(self, due: DueMonitor, reason: str) -> DueRun:
@@ -79,9 +78,9 @@ class Monitors:
             await monitor_rows.record_skip(db, ProjectId(due.project_id), due.monitor_id, reason)
         return DueRun(None, reason)
 
-    async def _failed(self, due: DueMonitor, error: ValidationError | AssayError) -> str:
+    async def _failed(self, due: DueMonitor, error: AssayError) -> str:
         """Records why no run could be opened, and pauses a monitor that keeps failing."""
-        reason = _reason(error)
+        reason = error.message
         async with self._database.write() as db:
             failures = await monitor_rows.record_failure(
                 db, ProjectId(due.project_id), due.monitor_id, reason
@@ -133,14 +132,6 @@ async def why_not(db: Reader, monitor: "EvalMonitor") -> str | None:
     elif not await monitor_matches.any_match(db, monitor):
         return "Nothing matches the monitor's filters."
     return None
-
-
-def _reason(error: ValidationError | AssayError) -> str:
-    if isinstance(error, AssayError):
-        return error.message
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    return f"Filter {field!r} is no longer valid ({first['msg']}). Change the monitor."
 
 
 def _opened(run: "EvalRun") -> DueRun:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 
 from api.cli import screens
 from api.cli.client import Client
 from core.embedded.home import Home
+from core.embedded.ports import LOCALHOST
 from core.errors import AssayError, Misconfigured, Unauthenticated
 from core.settings import Settings
 
@@ -39,10 +41,20 @@ class Address:
             if credentials and credentials.url.rstrip("/") == url.rstrip("/")
             else None
         )
+        if self.url is None and self.api_key is not None and not _is_local(url):
+            # The home may be a folder of a repository that somebody else wrote.
+            raise Misconfigured(
+                f"ASSAY_API_KEY is not sent to {url}, an address from the home folder. Set "
+                "ASSAY_URL, too."
+            )
         api_key = self.api_key or home_key
         if api_key is None:
             raise Unauthenticated(f"ASSAY_API_KEY is not set, and the home has no key for {url}.")
         return Client(url, api_key)
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in {LOCALHOST, "localhost", "::1"}
 
 
 def finish(work: Callable[[], Coroutine[Any, Any, T]], *, failure_code: int = 1) -> T:

@@ -48,7 +48,7 @@ def compare(
         return
     screens.out.print(_table(comparison))
     for one in comparison["metrics"]:
-        screens.out.print(one["summary"], markup=False, soft_wrap=True)
+        screens.print_verbatim(one["summary"])
     for one in comparison["metrics"]:
         _print_blame(one)
     screens.out.print(f"Comparison {comparison['id']}", soft_wrap=True)

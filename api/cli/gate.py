@@ -74,7 +74,7 @@ def gate(
     decided = finish(checks, failure_code=GateExit.UNUSABLE)
     for check in decided:
         word = check.outcome.name.replace("_", " ").lower()
-        screens.out.print(f"{word:12} {check.reason}", markup=False, soft_wrap=True)
+        screens.print_verbatim(f"{word:12} {check.reason}")
     _write(junit, gating.junit(decided))
     _write(summary, gating.markdown(decided).encode())
     raise typer.Exit(gating.verdict_of(decided))

@@ -110,7 +110,7 @@ async def _show_files(files: list[str]) -> None:
             trace = trace_of_export(first_trace(file, source, report))
             recognized = report.sentence()
         screens.out.print(f"{file}: {recognized}", soft_wrap=True, highlight=False)
-        screens.out.print(as_judged(trace), soft_wrap=True, markup=False, highlight=False)
+        screens.print_verbatim(as_judged(trace))
 
 
 def _first_line(file: str) -> dict[str, Any]:
@@ -139,7 +139,6 @@ def show(
     if as_judge:
         from api.cli.reading import as_judged, trace_of_answer
 
-        text = as_judged(trace_of_answer(answer))
-        screens.out.print(text, soft_wrap=True, markup=False, highlight=False)
+        screens.print_verbatim(as_judged(trace_of_answer(answer)))
     else:
         screens.out.print(trace_screen.trace_tree(answer))

@@ -46,6 +46,11 @@ def escape(text: str) -> str:
     return escape_markup(without_controls(text))
 
 
+def print_verbatim(text: str) -> None:
+    """Prints untrusted text as it is, without control characters."""
+    out.print(without_controls(text), soft_wrap=True, markup=False, highlight=False)
+
+
 def without_controls(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from rich.text import Text
 from rich.tree import Tree
 
+from api.cli import screens
 from core import json_codec
 from core.truncation import truncate
 
@@ -17,10 +18,10 @@ _SIDES: Final = ("input", "output")
 def trace_tree(trace: Json) -> Tree:
     """A trace and its spans, each below its parent."""
     head = f"{trace['name']}  {trace['status']}  {trace['total_tokens']} tokens"
-    tree = Tree(Text(f"{head}  {trace['started_at']}"))
+    tree = Tree(_line(f"{head}  {trace['started_at']}"))
     for side in _SIDES:
         if trace[side] is not None:
-            tree.add(Text(f"{side}: {_shown(trace[side])}"))
+            tree.add(_line(f"{side}: {_shown(trace[side])}"))
     nodes: dict[str, Tree] = {}
     waiting = list(trace["spans"])
     known = {span["span_id"] for span in waiting}
@@ -39,11 +40,15 @@ def trace_tree(trace: Json) -> Tree:
 
 
 def _span_node(parent: Tree, span: Json) -> Tree:
-    node = parent.add(Text(f"{span['kind']}  {span['name']}  {span['status']}"))
+    node = parent.add(_line(f"{span['kind']}  {span['name']}  {span['status']}"))
     for side in (*_SIDES, "error"):
         if span[side] is not None:
-            node.add(Text(f"{side}: {_shown(span[side])}"))
+            node.add(_line(f"{side}: {_shown(span[side])}"))
     return node
+
+
+def _line(untrusted: str) -> Text:
+    return Text(screens.without_controls(untrusted))
 
 
 def _shown(value: Any) -> str:

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Final
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlmodel import col
 
 from core.db import predicates
 from core.db.database import Reader
 from core.db.tables import EvalMonitor, Trace
+from core.errors import Invalid
 from core.filters import Filters, SessionFilters, TraceFilters
 from core.ids import ProjectId, TargetType
 from core.queries.trace_settling import is_settled
@@ -31,13 +33,26 @@ def _traces(
     ]
 
 
+def _filters_of(monitor: EvalMonitor) -> Filters:
+    try:
+        return FILTERS[monitor.target_type].model_validate(monitor.filters)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise Invalid(
+            f"Filter {field!r} is no longer valid ({first['msg']}). Change the monitor."
+        ) from None
+
+
 async def any_match(db: Reader, monitor: EvalMonitor, *, since: datetime | None = None) -> bool:
     """Whether any target matches.
 
     With `since`, one of the target's traces must have arrived at that time or later. Traces that
     are not settled do not count.
+
+    Raises Invalid for filters that this release does not know.
     """
-    filters = FILTERS[monitor.target_type].model_validate(monitor.filters)
+    filters = _filters_of(monitor)
     where = _traces(monitor.target_type, filters, ProjectId(monitor.project_id))
     where.append(is_settled())
     if since is not None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from core.embedded.home import Credentials, Home
 from core.filters import TraceFilters
 from tests.api.cli.up_process import assay, settings_for
 from tests.api.importers import exports
@@ -207,6 +208,28 @@ def test_the_key_of_this_home_is_not_sent_elsewhere(stack: Settings) -> None:
     done = assay(elsewhere, "scores", str(uuid4()))
     assert done.returncode == 1
     assert "ASSAY_API_KEY is not set" in done.stderr
+
+
+def test_a_file_in_the_working_directory_directs_no_key_elsewhere(
+    stack: Settings, api: httpx.Client, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        f"ASSAY_URL=http://127.0.0.1:{free_port()}\nASSAY_API_KEY=assay_of_the_file\n"
+    )
+    done = assay(stack, "scores", str(uuid4()), cwd=tmp_path)
+    assert re.match(r"Error: No .*run .* in this project\.\n", done.stderr)
+
+
+def test_the_key_of_the_environment_is_not_sent_to_an_address_in_a_folder(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    settings = {**settings_for(tmp_path), "ASSAY_API_KEY": "assay_of_the_user"}
+    home.save(Credentials(url=f"http://localhost.example:{free_port()}", api_key="theirs"))
+    done = assay(settings, "scores", str(uuid4()))
+    assert done.returncode == 1
+    assert "ASSAY_API_KEY is not sent to http://localhost.example:" in done.stderr
+    # Without a key in the environment, only the key of the folder could become known.
+    home.save(Credentials(url=f"http://127.0.0.1:{free_port()}", api_key="theirs"))
+    assert "is not sent" not in assay(settings, "scores", str(uuid4())).stderr
 
 
 def test_a_wrong_key_is_told(stack: Settings) -> None:

@@ -32,13 +32,17 @@ def environment_of(settings: dict[str, str]) -> dict[str, str]:
 
 
 def assay(
-    settings: dict[str, str], *arguments: str, stdin: bytes | None = None, seconds: float = 120
+    settings: dict[str, str],
+    *arguments: str,
+    stdin: bytes | None = None,
+    seconds: float = 120,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs one command to its end. Fails on a traceback."""
     done = subprocess.run(
         [*ASSAY, *arguments],
         env=environment_of(settings),
-        cwd=settings["ASSAY_HOME"],
+        cwd=cwd or settings["ASSAY_HOME"],
         input=stdin,
         capture_output=True,
         timeout=seconds,

@@ -1,9 +1,13 @@
 """Monitors and their runs."""
 
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from api.schemas.runs import EvalRunBody
 from core.ids import RunStatus
+from core.queries import monitor_rows
 from tests.api.conftest import MODEL, Service, provider
 from tests.api.monitoring import METRICS, MONITORS, make, monitor_of
 from tests.factories import end_run
@@ -55,6 +59,27 @@ async def test_triggering_is_422_when_nothing_matches(service: Service) -> None:
     assert answer.status_code == 422
     assert "Nothing matches" in answer.json()["detail"]
     assert (await service.client.get(f"{MONITORS}/{made['id']}/runs")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("filters", {"no_such_filter": 1}, "no_such_filter"),
+        ("metric_names", ["no_such_metric"], "no_such_metric"),
+    ],
+)
+async def test_triggering_a_monitor_that_a_later_release_cannot_run_says_why(
+    service: Service, column: str, value: Any, says: str
+) -> None:
+    await service.post_trace()
+    made = await make(service)
+    async with service.database.write() as db:
+        row = await monitor_rows.lock(db, service.project_id, UUID(made["id"]))
+        setattr(row, column, value)
+    answer = await service.client.post(f"{MONITORS}/{made['id']}/trigger")
+    assert answer.status_code == 422, answer.text
+    assert says in answer.json()["detail"]
+    assert service.runs.started == []
 
 
 async def test_deleting_a_monitor_keeps_its_runs_even_one_under_way(service: Service) -> None:
