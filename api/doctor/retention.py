@@ -9,6 +9,7 @@ from api.doctor.check_result import CheckResult, counted, fine, problem, warning
 from core import clock
 from core.db.database import Database
 from core.queries import expired_rows
+from core.queries.expired_rows import MAX_PROJECTS_READ
 from core.settings import Settings
 from core.temporal.retention_schedule import RetentionSchedule
 
@@ -23,9 +24,10 @@ async def schedule(
 ) -> CheckResult | list[CheckResult]:
     async with database.read() as db:
         wanted = await expired_rows.is_wanted(db, settings.retention)
-        late = await expired_rows.overdue(db, settings.retention, clock.now()) if wanted else {}
+        page = await expired_rows.overdue(db, settings.retention, clock.now())
     if not wanted:
         return fine(RETENTION, "Nothing is deleted by age.")
+    late = page.late
     worst = max(late.values(), default=timedelta())
     made = RetentionSchedule(client, task_queue=settings.task_queue)
     described = await made.described()
@@ -55,4 +57,5 @@ async def schedule(
             f"The oldest of the {kind} should have been deleted {counted(worst.days, 'day')} ago.",
             "Paused and open runs keep their traces: end them. Otherwise see the worker's log.",
         )
-    return fine(RETENTION, "Rows past their age are deleted.")
+    some = "" if page.after is None else f" of the first {MAX_PROJECTS_READ:,} projects"
+    return fine(RETENTION, f"Rows{some} past their age are deleted.")

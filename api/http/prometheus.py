@@ -51,7 +51,7 @@ class ApiMeasures:
         self._overdue = Gauge(
             "assay_retention_overdue_seconds",
             "How long the oldest row of any project has been past its age; the same in every API "
-            "process.",
+            "process. Each minute reads 1,000 projects, so with more a change shows later.",
             ("kind",),
             registry=self.registry,
         )

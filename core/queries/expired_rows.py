@@ -1,6 +1,7 @@
 """What has expired: which projects have rows past their age, and how long past it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -147,12 +148,27 @@ async def delete_accounts(db: Writer, project: Project, before: datetime) -> int
     return len(found)
 
 
+@dataclass(frozen=True, slots=True)
+class OverduePage:
+    """`late`: by kind, how long the oldest row of any project of the page has been past its age.
+
+    `after`: where the next page begins; None after the last project.
+    """
+
+    late: dict[RetentionKind, timedelta]
+    after: UUID | None
+
+
+MAX_PROJECTS_READ: Final = 1_000
+
+
 async def overdue(
-    db: Reader, installation: RetentionDays, now: datetime
-) -> dict[RetentionKind, timedelta]:
-    """By kind: how long the oldest row of any project has been past its age."""
+    db: Reader, installation: RetentionDays, now: datetime, *, after: UUID | None = None
+) -> OverduePage:
+    """Reads the next `MAX_PROJECTS_READ` projects, a few index look-ups each."""
     found: dict[RetentionKind, timedelta] = {}
-    for project in await projects_after(db, installation, after=None, limit=MAX_PROJECTS_READ):
+    page = await projects_after(db, installation, after=after, limit=MAX_PROJECTS_READ)
+    for project in page:
         for kind, cutoff in days_of(project, installation).cutoffs(now):
             if kind is RetentionKind.USAGE:
                 continue
@@ -163,7 +179,4 @@ async def overdue(
             ]
             late = [cutoff - moment for moment in moments]
             found[kind] = max([*late, found.get(kind, timedelta())])
-    return found
-
-
-MAX_PROJECTS_READ: Final = 1_000
+    return OverduePage(found, page[-1].id if len(page) == MAX_PROJECTS_READ else None)

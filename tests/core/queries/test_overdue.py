@@ -19,7 +19,7 @@ async def test_the_oldest_row_of_any_project_counts(
 
     async def late() -> dict[RetentionKind, timedelta]:
         async with database.read() as db:
-            return await expired_rows.overdue(db, days, now)
+            return (await expired_rows.overdue(db, days, now)).late
 
     assert await late() == {
         RetentionKind.TRACES: timedelta(),
