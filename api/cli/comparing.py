@@ -113,7 +113,7 @@ def _table(comparison: dict[str, Any]) -> Table:
         interval = metric["interval"]
         between = f"{interval['low']:.3f} to {interval['high']:.3f}" if interval else "–"
         table.add_row(
-            *(screens.plain(metric["metric"]), metric["verdict"], f"{metric['pairs']:,}"),
+            *(screens.escape(metric["metric"]), metric["verdict"], f"{metric['pairs']:,}"),
             *(f"{metric[name]:.3f}" for name in ("baseline_mean", "candidate_mean")),
             *(f"{metric['difference']:+.3f}", between, f"{metric['p_value']:.3g}"),
             "–" if metric["noise"] is None else f"±{metric['noise']:.3f}",
@@ -130,7 +130,7 @@ def _print_blame(metric: dict[str, Any]) -> None:
     table = screens.table(f"{metric['metric']}: blame moved to", "baseline", "candidate")
     for shift in moved:
         counts = (f"{shift[side]:,} ({shift[f'{side}_rate']:.0%})" for side in _SIDES)
-        table.add_row(screens.plain(shift["name"]), *counts)
+        table.add_row(screens.escape(shift["name"]), *counts)
     screens.out.print(table)
 
 
@@ -160,13 +160,13 @@ def noise(
     table = screens.table("metric", "pairs", "spread", "mean moved by")
     for one in measurement["metrics"]:
         table.add_row(
-            *(screens.plain(one["metric"]), f"{one['pairs']:,}", f"{one['spread']:.3f}"),
+            *(screens.escape(one["metric"]), f"{one['pairs']:,}", f"{one['spread']:.3f}"),
             f"{one['mean_difference']:+.3f}",
         )
     screens.out.print(table)
     screens.out.print(
         "Spread: how much one item's score changes when "
-        f"{screens.plain(measurement['model'])} judges it again. "
+        f"{screens.escape(measurement['model'])} judges it again. "
         "`assay compare` shows what this means for a mean.",
         soft_wrap=True,
     )

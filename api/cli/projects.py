@@ -39,7 +39,7 @@ def list_projects() -> None:
             rows, total = await projects.page(db, Page(200, offset), only=None)
             for row in rows:
                 state = f"{row.deleted_rows:,} rows deleted" if row.deleted_at else "active"
-                table.add_row(str(row.id), screens.plain(row.name), state)
+                table.add_row(str(row.id), screens.escape(row.name), state)
             offset += len(rows)
             if not rows or offset >= total:
                 return table
@@ -92,7 +92,7 @@ def rename_project(
         )
 
     finish(lambda: in_database(work))
-    screens.out.print(f"Project {project_id} is now named {screens.plain(name)}.")
+    screens.out.print(f"Project {project_id} is now named {screens.escape(name)}.")
 
 
 @app.command("budget")

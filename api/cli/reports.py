@@ -58,7 +58,7 @@ def usage(
         cells = (
             "" if group[name] is None else _short(group[name]) for name in _USAGE_COLUMNS.values()
         )
-        table.add_row(screens.plain(group["group"] or "none"), *cells)
+        table.add_row(screens.escape(group["group"] or "none"), *cells)
     screens.out.print(table)
     screens.out.print("Costs in US dollars. --json prints every digit.", style="dim")
 
@@ -91,9 +91,9 @@ def audit(
         when = datetime.fromisoformat(entry["created_at"])
         table.add_row(
             f"{when:%Y-%m-%d %H:%M:%S}",
-            screens.plain(entry["actor"]),
+            screens.escape(entry["actor"]),
             entry["action"],
-            screens.plain(entry["target"] or ""),
+            screens.escape(entry["target"] or ""),
         )
     screens.out.print(table)
 

@@ -293,11 +293,6 @@ def table(*headings: str, gap: int = 2) -> Table:
     return made
 
 
-def plain(text: str) -> str:
-    """Text from the server, without markup."""
-    return escape(text)
-
-
 def key_table(rows: "Iterable[ApiKey]", projects: Mapping[UUID, str | None]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     # Two lines per key, so that the id stays on one line and can be copied for `keys revoke`.

@@ -45,8 +45,7 @@ async def presence(
 
     Never publishes a key.
 
-    `pollers` returns the workers that poll Temporal. `state` learns what the database and Temporal
-    confirm.
+    `pollers` returns the workers that poll Temporal; `state` learns what both confirm.
     """
     started_at = clock.now()
     warned: set[str] = set()
