@@ -80,6 +80,12 @@ WORKFLOWS: Final[tuple[type, ...]] = (
 MAX_CACHED_WORKFLOWS: Final = 5_000
 """Cached workflows, about 0.3 MB each. A workflow that is not cached is replayed at each step."""
 
+MAX_ACTIVITIES_BESIDE_CALLS: Final = 200
+"""Judge activities of a worker without an open call: they read traces, write scores, or wait for
+the answer to a question that another pair asked. That takes under half a second, and a worker ends
+fewer than 400 pairs per second. Each activity holds its trace in memory.
+"""
+
 HEARTBEAT_THROTTLE: Final = timedelta(seconds=10)
 
 MAX_BOOKKEEPING_GRACE: Final = timedelta(seconds=8)
@@ -275,14 +281,13 @@ class _Queues:
         ]
 
     def judging(self, pairs: Pairs, task_queue: str) -> Worker:
+        calls = self.settings.judge_concurrency
         return Worker(
             self.client,
             task_queue=task_queue,
             activities=[pairs.judge_pair, pairs.judge_bundle],
             deployment_config=self._deployment,
-            # Twice the number of open calls: the other activities read traces, write scores, or
-            # wait for the answer to a question that another pair asked.
-            max_concurrent_activities=2 * self.settings.judge_concurrency,
+            max_concurrent_activities=calls + min(calls, MAX_ACTIVITIES_BESIDE_CALLS),
             max_task_queue_activities_per_second=self.settings.judge_max_per_second,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             disable_eager_activity_execution=True,

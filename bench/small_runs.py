@@ -1,7 +1,7 @@
 """Runs of one pair, posted as fast as the API takes them: `python -m bench.small_runs`.
 
 Prints the rate of ended runs, overall and per tenth, how far runs end out of order, and the latency
-of POST with eight requests open at a time.
+of POST, by default with eight requests open at a time.
 """
 
 import argparse
@@ -19,23 +19,23 @@ from bench.stack import embedded, mock_judge
 from tests.factories import trace_body
 
 RUNS = "/evaluations/trace-runs"
-POSTERS = 8
 A_PAGE = 200
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--posters", type=int, default=8, help="Requests open at a time.")
     asked = parser.parse_args()
     async with mock_judge() as judge, embedded(judge) as stack:
         before = stack.cpu_seconds()
-        await measure(stack.client, asked.runs)
+        await measure(stack.client, asked.runs, asked.posters)
         spent = {role: end - before[role] for role, end in stack.cpu_seconds().items()}
         for role, seconds in spent.items():
             print(f"{role}: {1000 * seconds / asked.runs:.0f} ms of CPU per run")
 
 
-async def measure(api: httpx.AsyncClient, count: int) -> None:
+async def measure(api: httpx.AsyncClient, count: int, posters: int) -> None:
     trace = trace_body()
     (await api.post("/traces", json=trace)).raise_for_status()
     body = {
@@ -53,7 +53,7 @@ async def measure(api: httpx.AsyncClient, count: int) -> None:
             answer.raise_for_status()
 
     began = time.perf_counter()
-    await asyncio.gather(*(post() for _ in range(POSTERS)))
+    await asyncio.gather(*(post() for _ in range(posters)))
     posted = time.perf_counter() - began
     while (done := await total(api, "COMPLETED")) < count:
         print(f"{time.perf_counter() - began:6.0f} s  {done} of {count} ended", flush=True)

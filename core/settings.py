@@ -211,7 +211,7 @@ class Settings(BaseSettings):
         le=2000,
         description=(
             "Open judge calls per provider and worker process. A worker process works on twice as "
-            "many pairs at once."
+            "many pairs at once, but on at most 200 more."
         ),
     )
     judge_max_per_second: float | None = Field(

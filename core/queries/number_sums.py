@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
-from scipy.special import stdtrit
-
 _CONFIDENCE: Final = 0.95
 
 
@@ -34,6 +32,9 @@ class NumberSums:
         """
         if self.count < 2:
             return None
+        # Workers import this module and never compute an interval; SciPy takes 20 MB.
+        from scipy.special import stdtrit
+
         mean = self.total / self.count
         variance = max(0.0, (self.squares - self.count * mean * mean) / (self.count - 1))
         quantile = float(stdtrit(self.count - 1, 1 - (1 - _CONFIDENCE) / 2))

@@ -14,6 +14,11 @@ def test_no_process_loads_litellm_before_it_needs_a_provider(module: str) -> Non
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 
+def test_a_worker_does_not_load_the_statistics_of_the_pages() -> None:
+    check = "import sys, worker; assert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
 WORKFLOW_MODULES = [
     path
     for path in sorted((ROOT / "workflows").glob("*.py"))
