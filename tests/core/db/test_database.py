@@ -99,6 +99,7 @@ async def test_closing_waits_for_a_connection_in_use(any_database_url: str) -> N
     assert (pool.checkedout(), pool.checkedin()) == (0, 0)
 
 
+@pytest.mark.slow
 async def test_closing_waits_for_a_read_that_was_cancelled_and_not_awaited(
     sqlite_url: str,
 ) -> None:
