@@ -96,7 +96,7 @@ class ScheduleSync:
         async def ask(row: "EvalMonitor") -> None:
             async with slots:
                 described = await self._schedules.described(row.id)
-                if _should_run(row) and (described is not None and described.paused):
+                if _should_run(row) and (described is None or described.paused):
                     newest[row.id] = await self._agree(row.id) or row
                     described = await self._schedules.described(row.id)
                 known[row.id] = described.next_run_at if described else None
