@@ -160,7 +160,7 @@ async def test_of_a_long_note_a_monitor_shows_the_beginning(meeting: Meeting) ->
     made = await meeting.make()
     await meeting.clockwork.sync(made.id)
     handle = meeting.client.get_schedule_handle(f"eval-monitor-{made.id}")
-    await handle.pause(note="n" * MAX_NOTE + "o" * 1000)
+    await handle.pause(note="n" * MAX_NOTE + "o" * 100)
     [(row, _)] = await meeting.clockwork.upcoming([await meeting.row(made)])
     assert f"with the note '{'n' * MAX_NOTE}'." in (row.last_error or "")
 
