@@ -91,6 +91,12 @@ async def plan(db: Reader, project_id: ProjectId, request: ComparisonOptions) ->
         raise Invalid("Session runs are paired by session_id.")
     runs = (baseline, candidate)
     counts = [await comparison_scores.count(db, project_id, run, metrics) for run in runs]
+    for run, count in zip(runs, counts, strict=True):
+        if run.evaluated_count and not count:
+            raise Invalid(
+                f"The scores of run {run.id} were deleted, with its traces or by age. Comparisons "
+                "that were made before keep their results."
+            )
     comparison_plan = Plan(
         project_id, runs, key, request.alpha, request.margin, metrics, missing, pairs=max(counts)
     )

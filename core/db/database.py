@@ -1,6 +1,8 @@
 """Transactions. The edge (a request, an activity) opens them; queries never commit."""
 
 import asyncio
+import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from core.db import dialect
 from core.db.at_once import AtOnce
@@ -23,6 +26,11 @@ WRITE_LOCK_SECONDS: Final = 5.0
 
 While the database is locked, a longer wait would be in vain.
 """
+
+MAX_CLOSE_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.01
+
+log = logging.getLogger("assay.database")
 
 
 class Database:
@@ -99,9 +107,24 @@ class Database:
             self._write_lock.release()
 
     async def close(self) -> None:
+        """Waits for connections in use, up to `MAX_CLOSE_SECONDS`.
+
+        A task may use one beyond the end of its owner: it was cancelled a moment ago, or other
+        tasks share its result. A connection that returns to a closed pool would stay open.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MAX_CLOSE_SECONDS):
+                while self._in_use():  # noqa: ASYNC110  the pool's event comes before the return
+                    await asyncio.sleep(_LOOK_SECONDS)
+        if left := self._in_use():
+            log.warning("The database closes while %d of its connections are in use", left)
         await self.engine.dispose()
         if self._at_once is not None:
             await self._at_once.close()
+
+    def _in_use(self) -> int:
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
 
 def _keep_private(path: Path) -> None:

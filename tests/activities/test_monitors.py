@@ -202,6 +202,13 @@ async def test_a_monitor_that_cannot_run_says_why_and_is_paused(
         row = await monitor_rows.get(db, project_id, monitor.id)
     assert says in (row.last_error or "")
     assert (row.status, row.revision) == (MonitorStatus.PAUSED, monitor.revision + 1)
+    # A monitor that somebody resumed gets as many attempts again.
+    async with database.write() as db:
+        await monitor_rows.set_status(db, project_id, monitor.id, MonitorStatus.ACTIVE)
+    await ask(database, monitor)
+    async with database.read() as db:
+        row = await monitor_rows.get(db, project_id, monitor.id)
+    assert (row.status, row.failures) == (MonitorStatus.ACTIVE, 1)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ class Deaf:
             self.lost += 1
 
 
+@pytest.mark.slow
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
     deaf = Deaf()
 
@@ -88,6 +89,7 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
     assert (task.cancelled(), deaf.lost) == (True, 1)
 
 
+@pytest.mark.slow
 async def test_periodic_work_that_loses_a_cancellation_ends() -> None:
     deaf = Deaf()
     async with asyncio.timeout(5), repeating(deaf, every=60, at_once=True):

@@ -158,6 +158,7 @@ async def usage_days(database: Database, project_id: ProjectId) -> set[str]:
         return set(await db.scalars(select(rows.c.day).where(rows.c.project_id == project_id)))
 
 
+@pytest.mark.slow
 async def test_usage_expires_by_whole_days_and_never_within_the_month(
     database: Database, project_id: ProjectId
 ) -> None:

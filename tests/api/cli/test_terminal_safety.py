@@ -82,6 +82,16 @@ def test_what_a_judge_reads_is_shown_without_control_characters(
     assert "after [red]" in done.output
 
 
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_verbatim_text_keeps_its_brackets_and_loses_control_characters(
+    escape: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screens.print_verbatim(f"before{escape}after [red]")
+    found = capsys.readouterr().out
+    assert escape not in found.replace("\n", "")
+    assert "after [red]" in found
+
+
 def test_a_key_is_not_taken_from_the_arguments() -> None:
     done = CliRunner().invoke(cli.app, ["--api-key", "secret", "scores", "x"])
     assert done.exit_code == 2

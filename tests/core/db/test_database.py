@@ -76,6 +76,64 @@ async def test_behind_a_locked_database_writers_are_refused_in_good_time(
     await write()
 
 
+async def test_closing_waits_for_a_connection_in_use(any_database_url: str) -> None:
+    database = Database(any_database_url)
+    pool = database.engine.pool
+    assert isinstance(pool, QueuePool)
+    in_use, release = asyncio.Event(), asyncio.Event()
+
+    async def use() -> None:
+        async with database.read() as db:
+            await db.execute(text("SELECT 1"))
+            in_use.set()
+            await release.wait()
+            await db.execute(text("SELECT 1"))
+
+    user = asyncio.create_task(use())
+    await in_use.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.wait([closing], timeout=0.1)
+    release.set()
+    await asyncio.gather(user, closing)
+    # A connection that comes back to a closed pool would stay open.
+    assert (pool.checkedout(), pool.checkedin()) == (0, 0)
+
+
+@pytest.mark.slow
+async def test_closing_waits_for_a_read_that_was_cancelled_and_not_awaited(
+    sqlite_url: str,
+) -> None:
+    for steps in range(40):
+        database = Database(sqlite_url)
+        pool = database.engine.pool
+        assert isinstance(pool, QueuePool)
+
+        async def use(database: Database) -> None:
+            async with database.read() as db:
+                await db.execute(text("SELECT 1"))
+
+        user = asyncio.create_task(use(database))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        user.cancel()
+        await asyncio.sleep(0)
+        await database.close()
+        await asyncio.wait([user])
+        assert (pool.checkedout(), pool.checkedin()) == (0, 0), steps
+
+
+async def test_closing_does_not_wait_forever(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database_module, "MAX_CLOSE_SECONDS", 0.05)
+    database = Database(sqlite_url)
+    async with database.read() as db:
+        await db.execute(text("SELECT 1"))
+        await database.close()
+        await db.invalidate()
+    assert caplog.messages == ["The database closes while 1 of its connections are in use"]
+
+
 async def test_the_file_of_the_database_is_for_its_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "home" / "assay.db"
     database = Database(f"sqlite:///{path}")

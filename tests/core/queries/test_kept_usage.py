@@ -68,6 +68,7 @@ async def test_deleting_traces_changes_no_report(
         assert await report(database, project_id, grouping) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grouping", UsageGrouping)
 async def test_deleting_runs_only_takes_their_names(
     database: Database, project_id: ProjectId, grouping: UsageGrouping
@@ -85,6 +86,7 @@ async def test_deleting_runs_only_takes_their_names(
         assert after == before
 
 
+@pytest.mark.slow
 async def test_a_deleted_day_counts_if_it_begins_in_the_period(
     database: Database, project_id: ProjectId
 ) -> None:

@@ -14,7 +14,7 @@ from core.db.tables import EvalMonitor
 from core.errors import Unavailable
 from core.ids import MonitorStatus, ProjectId
 from core.queries import monitor_rows
-from core.temporal.schedule_sync import ScheduleSync
+from core.temporal.schedule_sync import MAX_NOTE, ScheduleSync
 from core.temporal.schedules import (
     DescribedSchedule,
     ListedSchedule,
@@ -136,6 +136,33 @@ async def test_reading_a_monitor_notices_what_was_done_to_its_schedule(meeting: 
     assert made_again is not None
     assert none is None
     assert await meeting.schedules.next_run(deleted.id) == made_again
+
+
+async def test_the_pause_that_a_resumed_monitor_still_has_in_temporal_does_not_count(
+    meeting: Meeting,
+) -> None:
+    made = await meeting.make()
+    for status in (MonitorStatus.PAUSED, MonitorStatus.ACTIVE):
+        await meeting.clockwork.sync(made.id)
+        async with meeting.database.write() as db:
+            await monitor_rows.set_status(db, meeting.project_id, made.id, status)
+    # The resumed row has not reached Temporal yet.
+    assert await meeting.schedules.next_run(made.id) is None
+    [(row, _)] = await meeting.clockwork.upcoming([await meeting.row(made)])
+    assert (row.status, row.last_error) == (MonitorStatus.ACTIVE, None)
+    await meeting.clockwork.sync_pending()
+    row = await meeting.row(made)
+    assert (row.status, row.last_error) == (MonitorStatus.ACTIVE, None)
+    assert await meeting.schedules.next_run(made.id) is not None
+
+
+async def test_of_a_long_note_a_monitor_shows_the_beginning(meeting: Meeting) -> None:
+    made = await meeting.make()
+    await meeting.clockwork.sync(made.id)
+    handle = meeting.client.get_schedule_handle(f"eval-monitor-{made.id}")
+    await handle.pause(note="n" * MAX_NOTE + "o" * 100)
+    [(row, _)] = await meeting.clockwork.upcoming([await meeting.row(made)])
+    assert f"with the note '{'n' * MAX_NOTE}'." in (row.last_error or "")
 
 
 async def test_a_pause_seen_before_the_monitor_changed_pauses_nothing(
