@@ -25,7 +25,8 @@ from api.http.allowed_methods import AllowedMethods
 from api.http.audit_trail import AuditTrail
 from api.http.auth import Authenticator
 from api.http.concurrency_limit import ConcurrencyLimit
-from api.http.key_check import Gatekeeper, KeyCheck
+from api.http.gatekeeper import Gatekeeper
+from api.http.key_check import KeyCheck
 from api.http.middleware import RequestTrail
 from api.http.prometheus import ApiMeasures
 from api.http.rate_limit import RateLimit

@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from api.dashboard.slow_parts import SlowParts
 from api.http import auth, strict_query
-from api.http.key_check import ACCESS, Gatekeeper
+from api.http.gatekeeper import ACCESS, Gatekeeper
 from api.http.prometheus import ApiMeasures
 from api.http.rate_limit import RateLimit
 from api.http.stream_limit import StreamLimit

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.auth import Access
-from api.http.key_check import ACCESS
+from api.http.gatekeeper import ACCESS
 from core.db.group_commit import GroupCommit
 from core.queries import audit
 from core.queries.audit import Action

@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
+from api.http.gatekeeper import ACCESS
 from api.http.json_body import MAX_BYTES_ON_LOOP
-from api.http.key_check import ACCESS
 from api.http.memory_budget import MemoryBudget, check_density
 from api.http.prometheus import ApiMeasures
 from core.errors import AssayError, Overloaded, TooLarge, TooSlow
