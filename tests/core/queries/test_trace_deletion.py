@@ -86,8 +86,10 @@ async def test_the_usage_of_a_score_that_two_deletions_take_counts_once(
         deletion = asyncio.create_task(delete_trace())
         await until_somebody_waits(database)
     await deletion
-    async with database.read() as db:
-        [found] = await usage.grouped(db, project_id, UsageGrouping.METRIC, start=None, end=None)
+    async with database.read() as reader:
+        [found] = await usage.grouped(
+            reader, project_id, UsageGrouping.METRIC, start=None, end=None
+        )
     assert (found.judge_calls, found.cost_usd) == (1, 0.5)
 
 
