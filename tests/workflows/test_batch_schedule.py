@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from temporalio import workflow
 
 from core.ids import ProjectId, TargetType
 from core.run_spec import RunSpec
-from workflows import batch_schedule
 from workflows.batch_schedule import BatchSchedule
 from workflows.inputs import BatchProgress, Cursor, EvalRunInput
 from workflows.policies import Limits
@@ -20,7 +20,7 @@ LIMITS = Limits(batches_open=2, pairs_per_batch=50, min_pairs_per_batch=50)
 def schedule(monkeypatch: pytest.MonkeyPatch) -> BatchSchedule:
     """Of 20 batches, of which the first two are open."""
     info = SimpleNamespace(is_continue_as_new_suggested=lambda: False)
-    monkeypatch.setattr(batch_schedule.workflow, "info", lambda: info)
+    monkeypatch.setattr(workflow, "info", lambda: info)
     spec = RunSpec(
         run_id=uuid4(),
         project_id=ProjectId(uuid4()),

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio import workflow
 
 from activities.payloads import PairRef, RunRef
 from core.temporal import client as temporal_client
 from evals.judges.protocol import Question
 from tests.factories import store_traces
 from tests.workflows.conftest import Stack
-from workflows import pair_order
 from workflows.pair_order import LeadMetricFirst
 from workflows.policies import Limits
 
@@ -54,7 +54,7 @@ async def test_a_lane_that_another_lane_forestalls_waits_for_the_next_pair(
             waiting.remove((holds, ended))
             ended.set_result(None)
 
-    monkeypatch.setattr(pair_order.workflow, "wait_condition", wait_condition)
+    monkeypatch.setattr(workflow, "wait_condition", wait_condition)
     run = RunRef(uuid4(), uuid4())
     targets = [[PairRef(run, target, metric) for metric in "abc"] for target in ("one", "two")]
     order = LeadMetricFirst(targets, lanes_wait=True)
