@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,11 +51,27 @@ async def settled() -> None:
 
 async def test_a_question_is_asked_once_and_then_known() -> None:
     judge, shelf = ScriptedJudge({"task": ANSWER}), Shelf()
-    first = await remembering(judge, shelf).ask(question())
-    again = await remembering(judge, shelf).ask(question())
+    first = await remembering(judge, shelf, payer=RUN).ask(question())
+    again = await remembering(judge, shelf, payer=ANOTHER_RUN).ask(question())
     assert len(judge.questions) == 1
     assert first == Judgement(ANSWER, ONE_CALL)
     assert again == Judgement(ANSWER, Usage(cached_calls=1))
+
+
+async def test_an_attempt_pays_for_what_an_earlier_attempt_asked() -> None:
+    judge, shelf = ScriptedJudge({"task": ANSWER}), Shelf()
+    for _ in range(2):
+        # An attempt may end before its score is written.
+        usage = (await remembering(judge, shelf, payer=RUN).ask(question())).usage
+        assert replace(usage, latency_ms=0) == replace(ONE_CALL, latency_ms=0)
+    assert len(judge.questions) == 1
+
+
+async def test_nobody_pays_for_an_answer_of_an_unknown_payer() -> None:
+    judge, shelf = ScriptedJudge(), Shelf()
+    memory = remembering(judge, shelf, payer=RUN)
+    shelf.kept[memory.key(question())] = StoredJudgement(answer=ANSWER.model_dump())
+    assert (await memory.ask(question())).usage == Usage(cached_calls=1)
 
 
 async def test_what_a_stored_judgement_cost_is_kept_with_it() -> None:
@@ -122,22 +139,24 @@ async def test_those_who_ask_at_once_share_one_call_and_one_pays() -> None:
     judge, shelf, flights = ScriptedJudge({"task": ANSWER}), Shelf(), Questions()
     judge.gate.clear()
     asked = [
-        asyncio.create_task(remembering(judge, shelf, flights).ask(question())) for _ in range(5)
+        asyncio.create_task(remembering(judge, shelf, flights, f"run {n}:trace").ask(question()))
+        for n in range(5)
     ]
     await settled()
     judge.gate.set()
     usages = [(await one).usage for one in asked]
     assert len(judge.questions) == 1
-    assert sorted(usages, key=lambda usage: usage.calls) == [Usage(cached_calls=1)] * 4 + [ONE_CALL]
+    assert usages == [ONE_CALL] + [Usage(cached_calls=1)] * 4
 
 
 async def test_those_who_wait_outlive_the_one_who_came_first() -> None:
+    """The leader's score is never written, so the waiter pays."""
     judge, flights = ScriptedJudge({"task": ANSWER}), Questions()
     judge.gate.clear()
-    memory = remembering(judge, flights=flights)
-    leader = asyncio.create_task(memory.ask(question()))
+    leader = asyncio.create_task(remembering(judge, flights=flights, payer=RUN).ask(question()))
     await settled()
-    waiter = asyncio.create_task(memory.ask(question()))
+    another = remembering(judge, flights=flights, payer=ANOTHER_RUN)
+    waiter = asyncio.create_task(another.ask(question()))
     await settled()
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
