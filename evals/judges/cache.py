@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from core.errors import BudgetReached
 from core.json_codec import canonical
 from core.judgement import CLAIM_SECONDS, StoredJudgement
+from core.periodic import repeating
 from core.telemetry.measures import QUESTIONS, Answerer
 from evals.judges.delegating import DelegatingJudge
 from evals.judges.offline import OFFLINE_MODEL
@@ -22,7 +23,8 @@ from evals.judges.spending import Spending
 
 A = TypeVar("A", bound=BaseModel)
 
-_RENEW_SECONDS: Final = CLAIM_SECONDS / 3
+# A claim outlives two renewals in a row that fail.
+_RENEW_SECONDS: Final = CLAIM_SECONDS / 6
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -156,15 +158,13 @@ class RememberingJudge(DelegatingJudge):
     @contextlib.asynccontextmanager
     async def _claimed(self, key: str) -> AsyncIterator[None]:
         async def renew() -> None:
-            while True:
-                await asyncio.sleep(_RENEW_SECONDS)
-                await self._store.claim(key)
+            await self._store.claim(key)
 
-        renewing = asyncio.create_task(renew())
         try:
-            yield
+            # The last renewal ends before the release; otherwise it would claim the question again.
+            async with repeating(renew, every=_RENEW_SECONDS):
+                yield
         finally:
-            renewing.cancel()
             await self._store.release(key)
 
     async def _ask_anew(self, key: str, question: Question[A]) -> Paid[A]:
