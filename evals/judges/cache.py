@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,16 +11,18 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from core.concurrency import cancel_and_wait
 from core.errors import BudgetReached
 from core.json_codec import canonical
 from core.judgement import CLAIM_SECONDS, StoredJudgement
-from core.periodic import repeating
 from core.telemetry.measures import QUESTIONS, Answerer
 from evals.judges.delegating import DelegatingJudge
 from evals.judges.offline import OFFLINE_MODEL
 from evals.judges.protocol import Judge, Judgement, Question, Usage
 from evals.judges.shared_calls import SharedCalls
 from evals.judges.spending import Spending
+
+log = logging.getLogger("assay.judges")
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -158,14 +161,23 @@ class RememberingJudge(DelegatingJudge):
     @contextlib.asynccontextmanager
     async def _claimed(self, key: str) -> AsyncIterator[None]:
         async def renew() -> None:
-            await self._store.claim(key)
+            while True:
+                await asyncio.sleep(_RENEW_SECONDS)
+                try:
+                    await self._store.claim(key)
+                except Exception as error:  # noqa: BLE001 - the next renewal tries again
+                    # Without renewals the claim expires, and another worker asks and pays again.
+                    log.debug("A claim was not renewed: %s", type(error).__name__)
 
+        renewing = asyncio.create_task(renew())
         try:
-            # The last renewal ends before the release; otherwise it would claim the question again.
-            async with repeating(renew, every=_RENEW_SECONDS):
-                yield
+            yield
         finally:
-            await self._store.release(key)
+            try:
+                # A renewal after the release would claim the question again.
+                await cancel_and_wait(renewing)
+            finally:
+                await self._store.release(key)
 
     async def _ask_anew(self, key: str, question: Question[A]) -> Paid[A]:
         judgement = await self._judge.ask(replace(question, spending=self._spending()))
