@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from activities.error_translation import translate_errors
 from activities.retention.turns import ProjectTurn
 from core import clock
 from core.db.database import Database
+from core.db.tables import Project
 from core.errors import NotFound
 from core.ids import ProjectId
 from core.queries import expired_rows, projects
@@ -18,6 +20,7 @@ from core.retention import (
     ExpiredProjects,
     RetentionDays,
     SweepOutcome,
+    SweepPlace,
     SweepTurn,
     SweptTurn,
 )
@@ -60,6 +63,8 @@ class Retention:
     async def delete_expired(self, turn: SweepTurn) -> SweptTurn:
         """Deletes expired rows for a few seconds, in many short transactions. Idempotent.
 
+        The kinds share the seconds, so that a backlog of traces does not delay runs. The next turn
+        continues with the first kind that has rows left.
         Ends after the open transaction when the worker stops.
         """
         try:
@@ -69,15 +74,30 @@ class Retention:
             return SweptTurn({})
         if project.deleted_at is not None:
             return SweptTurn({})
-        ends_at = time.monotonic() + TURN_SECONDS
+        days = expired_rows.days_of(project, self._days)
+        kinds = [kind for kind, _ in days.cutoffs(clock.now())]
+        swept = SweptTurn({})
+        place = turn.place
+        while True:
+            part = await self._take_part(project, days, place, TURN_SECONDS / max(1, len(kinds)))
+            swept = _joined(swept, part)
+            later = kinds[kinds.index(part.place.kind) + 1 :] if part.place else []
+            if not later or activity.is_worker_shutdown():
+                return swept
+            place = SweepPlace(later[0])
+
+    async def _take_part(
+        self, project: Project, days: RetentionDays, place: SweepPlace | None, seconds: float
+    ) -> SweptTurn:
+        ends_at = time.monotonic() + seconds
 
         def goes_on() -> bool:
             activity.heartbeat()
             return time.monotonic() < ends_at and not activity.is_worker_shutdown()
 
-        mine = ProjectTurn(self._database, project, turn.place, clock.now())
-        place = await mine.delete(expired_rows.days_of(project, self._days), goes_on)
-        return SweptTurn(dict(mine.deleted), place, mine.pace.longest)
+        mine = ProjectTurn(self._database, project, place, clock.now())
+        left = await mine.delete(days, goes_on)
+        return SweptTurn(dict(mine.deleted), left, mine.pace.longest)
 
     @activity.defn(name="end_retention_sweep")
     @translate_errors
@@ -91,3 +111,9 @@ class Retention:
         )
         if outcome.failed:
             log.warning("The expired rows of %d projects could not be deleted", outcome.failed)
+
+
+def _joined(swept: SweptTurn, part: SweptTurn) -> SweptTurn:
+    counts = Counter(swept.deleted) + Counter(part.deleted)
+    longest = max(swept.longest_seconds, part.longest_seconds)
+    return SweptTurn(dict(counts), swept.place or part.place, longest)
