@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from temporalio import activity
@@ -12,7 +12,6 @@ from activities.error_translation import translate_errors
 from activities.retention.turns import ProjectTurn
 from core import clock
 from core.db.database import Database
-from core.db.tables import Project
 from core.errors import NotFound
 from core.ids import ProjectId
 from core.queries import expired_rows, projects
@@ -24,6 +23,9 @@ from core.retention import (
     SweepTurn,
     SweptTurn,
 )
+
+if TYPE_CHECKING:
+    from core.db.tables import Project
 
 TURN_SECONDS: Final = 3.0
 """How long one project's rows are deleted before the next project's."""
@@ -87,7 +89,7 @@ class Retention:
             place = SweepPlace(later[0])
 
     async def _take_part(
-        self, project: Project, days: RetentionDays, place: SweepPlace | None, seconds: float
+        self, project: "Project", days: RetentionDays, place: SweepPlace | None, seconds: float
     ) -> SweptTurn:
         ends_at = time.monotonic() + seconds
 
