@@ -6,7 +6,7 @@ on. Importing a module reads no setting. Temporal's own variables (`TEMPORAL_ADD
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +16,8 @@ from core.retention import MAX_RETENTION_DAYS, RetentionDays
 from core.run_spec import OpenRunLimits, RunQuota
 
 KeptDays = Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)]
+MAX_GRACE_SECONDS: Final = 86_400.0
+MAX_SETTLE_SECONDS: Final = 30 * 86_400.0
 
 
 class Settings(BaseSettings):
@@ -231,8 +233,8 @@ class Settings(BaseSettings):
         "local/wordllama", description="Embedding model: `local/wordllama` or a LiteLLM model."
     )
 
-    audit_days: int = Field(
-        365, ge=1, description="Days for which entries of the audit log are kept."
+    audit_days: KeptDays = Field(
+        365, description="Days for which entries of the audit log are kept."
     )
     retention_traces_days: KeptDays | None = Field(
         None,
@@ -251,10 +253,14 @@ class Settings(BaseSettings):
     trace_settle_seconds: float = Field(
         600.0,
         gt=0,
+        le=MAX_SETTLE_SECONDS,
         description="A trace without a root span is settled after this long without a new span.",
     )
     shutdown_grace_seconds: float = Field(
-        90.0, ge=0, description="How long a stopping worker waits for open judge calls."
+        90.0,
+        ge=0,
+        le=MAX_GRACE_SECONDS,
+        description="How long a stopping worker waits for open judge calls.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Minimum severity of written log lines."

@@ -13,7 +13,6 @@ from activities.retention.turns import ProjectTurn
 from core import clock
 from core.db.database import Database
 from core.errors import NotFound
-from core.ids import ProjectId
 from core.queries import expired_rows, projects
 from core.retention import (
     ExpiredProjects,
@@ -55,7 +54,7 @@ class Retention:
                 project.id
                 for project in page
                 if await expired_rows.any_expired(
-                    db, ProjectId(project.id), expired_rows.days_of(project, self._days), now
+                    db, project, expired_rows.days_of(project, self._days), now
                 )
             ]
         return ExpiredProjects(found, page[-1].id if len(page) == PROJECTS_PER_PAGE else None)
