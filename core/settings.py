@@ -6,7 +6,7 @@ on. Importing a module reads no setting. Temporal's own variables (`TEMPORAL_ADD
 """
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,8 +16,6 @@ from core.retention import MAX_RETENTION_DAYS, RetentionDays
 from core.run_spec import OpenRunLimits, RunQuota
 
 KeptDays = Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)]
-MAX_GRACE_SECONDS: Final = 86_400.0
-MAX_SETTLE_SECONDS: Final = 30 * 86_400.0
 
 
 class Settings(BaseSettings):
@@ -253,13 +251,13 @@ class Settings(BaseSettings):
     trace_settle_seconds: float = Field(
         600.0,
         gt=0,
-        le=MAX_SETTLE_SECONDS,
+        le=2_592_000,
         description="A trace without a root span is settled after this long without a new span.",
     )
     shutdown_grace_seconds: float = Field(
         90.0,
         ge=0,
-        le=MAX_GRACE_SECONDS,
+        le=86_400,
         description="How long a stopping worker waits for open judge calls.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
