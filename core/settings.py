@@ -16,6 +16,8 @@ from core.retention import MAX_RETENTION_DAYS, RetentionDays
 from core.run_spec import OpenRunLimits, RunQuota
 
 KeptDays = Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)]
+SettleSeconds = Annotated[float, Field(gt=0, le=2_592_000)]
+GraceSeconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class Settings(BaseSettings):
@@ -248,17 +250,12 @@ class Settings(BaseSettings):
     retention_usage_days: KeptDays | None = Field(
         None, description="The same for the usage of deleted scores; the current month stays."
     )
-    trace_settle_seconds: float = Field(
+    trace_settle_seconds: SettleSeconds = Field(
         600.0,
-        gt=0,
-        le=2_592_000,
         description="A trace without a root span is settled after this long without a new span.",
     )
-    shutdown_grace_seconds: float = Field(
-        90.0,
-        ge=0,
-        le=86_400,
-        description="How long a stopping worker waits for open judge calls.",
+    shutdown_grace_seconds: GraceSeconds = Field(
+        90.0, description="How long a stopping worker waits for open judge calls."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Minimum severity of written log lines."

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from core.db.tables import Project
 
 TURN_SECONDS: Final = 3.0
-"""How long one project's rows are deleted before the next project's."""
+"""How long one project's rows are deleted before the next project's; at most twice as long if
+several kinds have a backlog.
+"""
 
 PROJECTS_PER_PAGE: Final = 50
 
@@ -64,8 +66,9 @@ class Retention:
     async def delete_expired(self, turn: SweepTurn) -> SweptTurn:
         """Deletes expired rows for a few seconds, in many short transactions. Idempotent.
 
-        The kinds share the seconds, so that a backlog of traces does not delay runs. The next turn
-        continues with the first kind that has rows left.
+        When the time of a kind ends, each later kind gets a smaller part of the turn, so that a
+        backlog of traces does not delay runs. The next turn continues with the first kind that has
+        rows left.
         Ends after the open transaction when the worker stops.
         """
         try:
@@ -78,14 +81,14 @@ class Retention:
         days = expired_rows.days_of(project, self._days)
         kinds = [kind for kind, _ in days.cutoffs(clock.now())]
         swept = SweptTurn({})
-        place = turn.place
+        place, seconds = turn.place, TURN_SECONDS
         while True:
-            part = await self._take_part(project, days, place, TURN_SECONDS / max(1, len(kinds)))
+            part = await self._take_part(project, days, place, seconds)
             swept = _joined(swept, part)
             later = kinds[kinds.index(part.place.kind) + 1 :] if part.place else []
             if not later or activity.is_worker_shutdown():
                 return swept
-            place = SweepPlace(later[0])
+            place, seconds = SweepPlace(later[0]), TURN_SECONDS / len(kinds)
 
     async def _take_part(
         self, project: "Project", days: RetentionDays, place: SweepPlace | None, seconds: float

@@ -59,6 +59,7 @@ class TraceSweep:
         if not self._page and not await self._read_page(before):
             return None
         if not self._page:
+            self.after = self._read_to  # All traces of the page must stay.
             return 0
         batch = self._next_batch()
         found = await self._pace.write(lambda db: self._remove(db, batch, before))

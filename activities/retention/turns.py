@@ -39,14 +39,15 @@ class ProjectTurn:
         self._first = RetentionKind.TRACES if place is None else place.kind
         self.pace = WritePace(database)
         self._traces = TraceSweep(database, self._project_id, self.pace, place)
-        self._began_after = self._traces.after
         self._runs: Sequence[UUID] = ()
         self.deleted: Counter[str] = Counter()
 
     async def delete(self, days: RetentionDays, goes_on: Callable[[], bool]) -> SweepPlace | None:
         """Deletes until nothing may go now or `goes_on` is false.
 
-        Returns the place at which the next turn continues; None if it would find nothing new.
+        Returns the place at which the next turn continues; None if nothing is left that may go.
+        Each step deletes rows, passes traces that must stay, or counts a pause of a bounded number,
+        so the turns of a project end.
         """
         kinds = list(RetentionKind)
         steps: dict[RetentionKind, Step] = {
@@ -61,16 +62,8 @@ class ProjectTurn:
             while (count := await steps[kind](before)) is not None:
                 self._count(kind, count)
                 if not goes_on():
-                    return self._place(kind) if self._has_moved else None
+                    return self._place(kind)
         return None
-
-    @property
-    def _has_moved(self) -> bool:
-        return (
-            bool(self.deleted)
-            or self._traces.after != self._began_after
-            or self._traces.held_up > 0
-        )
 
     def _place(self, kind: RetentionKind) -> SweepPlace:
         if kind is not RetentionKind.TRACES:

@@ -120,6 +120,8 @@ def _adding(statement: dialect.Insert, scores: str, *, run_stays: bool = True) -
         )
         .select_from(_SCORE.outerjoin(_RUN, _RUN.c.id == _SCORE.c.eval_run_id))
         .where(_SCORE.c.source == ScoreSource.AUTOMATED, *_PREDICATES[scores])
+        # Of two deletions of a score, the second waits here, and then finds the score gone.
+        .with_for_update(of=_SCORE)
         .subquery()
     )
     of_key = [pairs.c[name] for name in _KEY]

@@ -19,7 +19,7 @@ from core.queries.trace_settling import is_settled
 TARGETS_PER_PAGE = 5_000
 
 MAX_SMALL_PAIRS: Final = 100
-"""A run that names at most this many pairs gets its targets at its creation."""
+"""A run of at most this many pairs can be started with its pairs."""
 
 SortColumns = tuple[Any, ...]
 
@@ -63,13 +63,13 @@ def is_small(run: EvalRun, targets: int) -> bool:
 
 
 async def freeze_named(db: Writer, run: EvalRun) -> None:
-    """Freezes the targets of a new run that names few targets.
+    """Freezes the targets of a new run that names them.
 
-    These targets need no search, so the run can be started with its pairs.
+    These targets need no search, and none may be deleted by age while the run waits.
     """
     if run.total_targets == 0:  # A retry or a run that names many targets already has its targets.
         named = run.filters.get(ids_key(run.target_type), ())
-        if not named or not is_small(run, len(named)):
+        if not named:
             return
         await write(db, run, first=0, target_ids=named)
         run.total_targets = len(named)

@@ -149,7 +149,24 @@ async def test_a_backlog_of_traces_does_not_delay_the_other_rows_of_its_project(
     assert run.id not in await ids_in(stack.database, "eval_run", stack.project_id)
 
 
-async def test_a_sweep_passes_traces_that_must_stay(stack: Stack, turns: list[UUID]) -> None:
+async def test_one_sweep_deletes_a_run_that_takes_many_turns(
+    stack: Stack, turns: list[UUID]
+) -> None:
+    young = await traces_from(stack.database, stack.project_id, 5, clock.now())
+    for _ in range(2):
+        ids = [str(one) for one in young]
+        await run_over(stack.database, stack.project_id, ids, ended=OLD)
+    async with stack.worker(retention_runs_days=30):
+        assert (await (await sweep(stack)).result()).deleted == {"runs": 2}
+    assert len(turns) > 10
+    assert await ids_in(stack.database, "eval_run", stack.project_id) == set()
+
+
+@pytest.mark.parametrize("page_size", [2, 5_000])
+async def test_a_sweep_passes_traces_that_must_stay(
+    stack: Stack, turns: list[UUID], monkeypatch: pytest.MonkeyPatch, page_size: int
+) -> None:
+    monkeypatch.setattr("activities.retention.trace_sweep.PAGE_SIZE", page_size)
     needed = await traces_from(stack.database, stack.project_id, 4, OLD - timedelta(days=1))
     await traces_from(stack.database, stack.project_id, 3, OLD)
     await run_over(stack.database, stack.project_id, [str(one) for one in needed], ended=None)

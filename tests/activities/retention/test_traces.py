@@ -15,7 +15,9 @@ from core.db.tables import EvalRun, metadata
 from core.ids import ProjectId, RunStatus, TargetType
 from core.queries import (
     expired_traces,
+    run_names,
     run_rows,
+    run_sampling,
     trace_edits,
 )
 from core.retention import RetentionDays
@@ -119,6 +121,20 @@ async def test_an_unfinished_run_keeps_its_traces(
     await set_columns(database, "eval_run", [run.id], completed_at=NOW)
     await take_turn(database, project_id, RetentionDays(traces=30))
     assert await ids_in(database, "trace", project_id) == set()
+
+
+async def test_a_waiting_run_keeps_all_traces_that_it_names(
+    database: Database, project_id: ProjectId
+) -> None:
+    """60 traces and two metrics: too many pairs to start the run with them."""
+    ids = await traces_from(database, project_id, 60, OLD)
+    named = {"trace_ids": [str(one) for one in ids]}
+    new = new_run(project_id, metric_names=["task_completion", "confidence"], filters=named)
+    async with database.write() as db:
+        run = await run_names.create(db, new)
+        await run_sampling.freeze_named(db, run)
+    assert (await take_turn(database, project_id, RetentionDays(traces=30))).deleted == {}
+    assert await ids_in(database, "trace", project_id) == set(ids)
 
 
 async def test_an_unfinished_session_run_keeps_whole_sessions(

@@ -12,8 +12,17 @@ from core.db import paging
 from core.db.database import Database, Writer
 from core.db.tables import metadata
 from core.ids import ProjectId, ScoreSource, ScoreType, TargetType
-from core.queries import run_pairs, run_rows, score_annotations, session_reads, trace_edits
+from core.queries import (
+    run_pairs,
+    run_rows,
+    score_annotations,
+    session_reads,
+    trace_edits,
+    usage,
+)
 from core.queries.score_annotations import Annotation
+from core.queries.usage import UsageGrouping
+from core.usage import Usage
 from tests.conftest import make_project
 from tests.factories import new_run, new_score, store_traces
 
@@ -55,6 +64,33 @@ async def test_a_score_added_during_a_deletion_goes_with_its_trace(
     assert await deletion == 1
     assert await count(database, "trace") == 0
     assert await count(database, "score") == 0
+
+
+async def test_the_usage_of_a_score_that_two_deletions_take_counts_once(
+    postgres_database: Database,
+) -> None:
+    database = postgres_database
+    project_id = await make_project(database)
+    [trace_id] = await store_traces(database, project_id, 1)
+    async with database.write() as db:
+        run = await run_rows.create(db, new_run(project_id))
+        spent = Usage(calls=1, prompt_tokens=10, cost_usd=0.5)
+        await run_pairs.record(db, [new_score(run, str(trace_id), usage=spent)])
+
+    async def delete_trace() -> None:
+        async with database.write() as db:
+            await remove_trace(db, project_id, trace_id)
+
+    async with database.write() as db:
+        await run_rows.remove(db, project_id, run.id, delete_scores=True)
+        deletion = asyncio.create_task(delete_trace())
+        await until_somebody_waits(database)
+    await deletion
+    async with database.read() as reader:
+        [found] = await usage.grouped(
+            reader, project_id, UsageGrouping.METRIC, start=None, end=None
+        )
+    assert (found.judge_calls, found.cost_usd) == (1, 0.5)
 
 
 JUDGED = [(TargetType.TRACE, remove_trace), (TargetType.SESSION, remove_session)]
