@@ -18,7 +18,6 @@ from activities.error_translation import (
 from activities.judging.attempt import AttemptState, Stage
 from activities.judging.heartbeat import heartbeating
 from activities.judging.pair import Pair, PairReader
-from activities.judging.refusals import Refusals
 from activities.judging.retry_budget import (
     MAX_REFUSALS,
     MAX_UNEXPECTED,
@@ -61,7 +60,7 @@ class Pairs:
         self._ledger = judging.ledger
         self._sessions = SessionJudging(database, judging)
         self._reader = PairReader(database, judging.ledger.mark_begun)
-        self._refusals = Refusals()
+        self._refusals = judging.refusals
 
     @activity.defn(name="list_pairs")
     @translate_errors
@@ -169,15 +168,15 @@ class Pairs:
         Raises RunClosed, TimeSliceExpired, RefusedOnce, JudgeBusy, JudgeUnusable.
         """
         try:
-            ended = await self._judged(pair, attempt)
+            return await self._judged(pair, attempt)
         except NotFound:
             return None
         except JudgeFailed as error:
-            spent = attempt.budget.spent + error.spent
+            spent = attempt.budget.spent + error.paid
             return failure(pair, FailureCause.UNUSABLE_ANSWER, error.message, spent)
         except JudgeBusy as error:
             attempt.budget = attempt.budget.after_busy(error, attempt.seconds)
-            spent = attempt.budget.spent
+            spent = attempt.budget.spent + error.answered
             at_once = LANES if pair.target_type is TargetType.SESSION else 1
             if attempt.budget.overspent(traces=at_once):
                 calls = attempt.budget.fruitless_calls
@@ -189,8 +188,6 @@ class Pairs:
             return failure(pair, FailureCause.NO_ANSWER, reason, spent)
         except JudgeUnusable as error:
             return self._refused(pair, error, attempt)
-        self._refusals.succeeded(pair.spec.run_id)
-        return ended
 
     async def _judged(self, pair: Pair, attempt: AttemptState) -> EndedPair:
         """Judges the target, of either kind."""
@@ -217,7 +214,8 @@ class Pairs:
         )
         if attempt.budget.refusals < MAX_REFUSALS:
             raise RefusedOnce(error.message) from None
-        return failure(pair, FailureCause.REFUSED, error.message, attempt.budget.spent)
+        spent = attempt.budget.spent + error.answered
+        return failure(pair, FailureCause.REFUSED, error.message, spent)
 
     async def _known_end(self, pair: Pair) -> PairEnd | None:
         async with self._database.read() as db:

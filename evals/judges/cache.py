@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from core.concurrency import cancel_and_wait
 from core.errors import BudgetReached
 from core.json_codec import canonical
 from core.judgement import CLAIM_SECONDS, StoredJudgement
@@ -20,9 +22,12 @@ from evals.judges.protocol import Judge, Judgement, Question, Usage
 from evals.judges.shared_calls import SharedCalls
 from evals.judges.spending import Spending
 
+log = logging.getLogger("assay.judges")
+
 A = TypeVar("A", bound=BaseModel)
 
-_RENEW_SECONDS: Final = CLAIM_SECONDS / 3
+# A claim outlives two renewals in a row that fail.
+_RENEW_SECONDS: Final = CLAIM_SECONDS / 6
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -62,13 +67,14 @@ class Paid(Generic[A]):
     def share(self, question: Question[A], payer: str, *, first: bool) -> Usage:
         """The usage that the score of one caller records.
 
-        For a question about one metric, the first caller that gets the answer pays. A question
-        about several metrics is paid in shares by the pairs of the trace and run that asked it.
+        The pairs of the trace and run that asked pay, each its share. A later attempt at a pair
+        takes its share again, because the score of an earlier attempt may not be written. A caller
+        of another run pays for a question about one metric only if the caller that asked was
+        cancelled during the call.
         """
-        if question.shared_by > 1:
-            if self.paid_by == payer:
-                return self.usage.share(question.place, question.shared_by)
-        elif first and not self.recalled:
+        if self.paid_by == payer:
+            return self.usage.share(question.place, question.shared_by)
+        if first and not self.recalled and question.shared_by == 1:
             return self.usage
         return Usage(cached_calls=1)
 
@@ -88,6 +94,7 @@ class RememberingJudge(DelegatingJudge):
     `payer` names the run and the trace that are billed. A run that wants fresh judgements passes
     its id as `scope`, so that it finds only answers to its own questions. Other runs then find the
     new answers too. `spending` returns what pays for a call; it is called before each call.
+    `answered` is called for each answer that was not found in the store.
     """
 
     def __init__(  # noqa: PLR0913  the judge, the store, and the payer
@@ -98,6 +105,7 @@ class RememberingJudge(DelegatingJudge):
         payer: str = "",
         scope: str = "",
         spending: Callable[[], Spending | None] = lambda: None,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(judge)
         self._store = store
@@ -105,6 +113,7 @@ class RememberingJudge(DelegatingJudge):
         self._payer = payer
         self._scope = scope
         self._spending = spending
+        self._answered = answered
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
         if self.model == OFFLINE_MODEL:
@@ -112,6 +121,8 @@ class RememberingJudge(DelegatingJudge):
             return await self._judge.ask(question)
         key = self.key(question, self._scope)
         paid, first = await self._join(key, question)
+        if not paid.recalled:
+            self._answered()
         QUESTIONS.labels(_answerer(paid, first=first)).inc()
         return Judgement(paid.answer, paid.share(question, self._payer, first=first))
 
@@ -158,14 +169,21 @@ class RememberingJudge(DelegatingJudge):
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_RENEW_SECONDS)
-                await self._store.claim(key)
+                try:
+                    await self._store.claim(key)
+                except Exception as error:  # noqa: BLE001 - the next renewal tries again
+                    # Without renewals the claim expires, and another worker asks and pays again.
+                    log.debug("A claim was not renewed: %s", type(error).__name__)
 
         renewing = asyncio.create_task(renew())
         try:
             yield
         finally:
-            renewing.cancel()
-            await self._store.release(key)
+            try:
+                # A renewal after the release would claim the question again.
+                await cancel_and_wait(renewing)
+            finally:
+                await self._store.release(key)
 
     async def _ask_anew(self, key: str, question: Question[A]) -> Paid[A]:
         judgement = await self._judge.ask(replace(question, spending=self._spending()))
