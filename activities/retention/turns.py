@@ -84,23 +84,24 @@ class ProjectTurn:
                 )
         if not self._runs:
             return await self._delete_comparisons(before)
-        gone = await self.pace.write(lambda db: self._delete_some_of_runs(db, before))
-        self._runs = self._runs[gone:]
+        passed, gone = await self.pace.write(lambda db: self._delete_some_of_runs(db, before))
+        self._runs = self._runs[passed:]
         return gone
 
-    async def _delete_some_of_runs(self, db: Writer, before: datetime) -> int:
-        """The number of runs that are gone."""
-        rows = 0
-        for gone, run_id in enumerate(self._runs):
-            count, is_gone = await expired_runs.delete_some(
+    async def _delete_some_of_runs(self, db: Writer, before: datetime) -> tuple[int, int]:
+        """How many runs need no further look, and how many of them are gone; the others stay."""
+        rows = gone = 0
+        for passed, run_id in enumerate(self._runs):
+            count, is_over = await expired_runs.delete_some(
                 db, self._project_id, run_id, before, limit=self.pace.rows - rows
             )
             rows += count
-            if not is_gone:
-                return gone
+            if not is_over:
+                return passed, gone
+            gone += count > 0
             if rows >= self.pace.rows:
-                return gone + 1
-        return len(self._runs)
+                return passed + 1, gone
+        return len(self._runs), gone
 
     async def _delete_comparisons(self, before: datetime) -> int | None:
         count = await self.pace.write(
