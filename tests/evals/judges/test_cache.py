@@ -1,17 +1,20 @@
 import asyncio
 import contextlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from core.errors import JudgeBusy, JudgeError, JudgeFailed
+from core.errors import BudgetReached, JudgeBusy, JudgeError, JudgeFailed
 from core.judgement import StoredJudgement
 from evals.judges import cache
 from evals.judges.cache import Questions, RememberingJudge
 from evals.judges.offline import OFFLINE_MODEL, RulesJudge
 from evals.judges.protocol import Judge, Judgement, Question, Usage
+from evals.judges.spending import UNLIMITED, Hold, Spending
 from tests.fakes import ONE_CALL, ScriptedJudge, Shelf
 
 
@@ -40,8 +43,9 @@ def remembering(
     flights: Questions | None = None,
     payer: str = "",
     scope: str = "",
+    spending: Callable[[], Spending | None] = lambda: None,
 ) -> RememberingJudge:
-    return RememberingJudge(judge, shelf or Shelf(), flights or Questions(), payer, scope)
+    return RememberingJudge(judge, shelf or Shelf(), flights or Questions(), payer, scope, spending)
 
 
 async def settled() -> None:
@@ -65,6 +69,37 @@ async def test_an_attempt_pays_for_what_an_earlier_attempt_asked() -> None:
         usage = (await remembering(judge, shelf, payer=RUN).ask(question())).usage
         assert replace(usage, latency_ms=0) == replace(ONE_CALL, latency_ms=0)
     assert len(judge.questions) == 1
+
+
+class Pausing(ScriptedJudge):
+    """The run's budget has no room for the repair of the first answer."""
+
+    async def ask(self, question: Question[Any]) -> Judgement[Any]:
+        judgement = await super().ask(question)
+        if len(self.questions) == 1:
+            error = BudgetReached("run 1")
+            error.spent = ONE_CALL
+            raise error
+        return judgement
+
+
+class Unlimited:
+    def hold(self, *, prompt_bytes: int, answer_tokens: int) -> AbstractAsyncContextManager[Hold]:
+        return UNLIMITED
+
+
+async def test_the_calls_before_a_pause_are_paid_after_it() -> None:
+    judge, shelf, usages = Pausing({"task": ANSWER}), Shelf(), []
+    with pytest.raises(BudgetReached):
+        await remembering(judge, shelf, payer=RUN, spending=Unlimited).ask(question())
+    for _ in range(2):
+        again = remembering(judge, shelf, payer=RUN, spending=Unlimited)
+        usages.append((await again.ask(question())).usage)
+    assert len(judge.questions) == 2
+    assert [(usage.calls, usage.repair_calls) for usage in usages] == [(2, 1)] * 2
+    assert usages[-1].cost_usd == pytest.approx(0.002)
+    other = remembering(judge, shelf, payer=ANOTHER_RUN, spending=Unlimited)
+    assert (await other.ask(question())).usage == Usage(cached_calls=1)
 
 
 async def test_nobody_pays_for_an_answer_of_an_unknown_payer() -> None:
