@@ -1,5 +1,6 @@
 """Decides which batches a run has, and when the next one may open."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ class BatchSchedule:
         self._targets_per_batch = _targets_per_batch(run, cursor)
         self._batches: dict[int, BatchProgress] = {}
         self._ended: set[int] = set()
+        self._resumes: Counter[int] = Counter()
 
     @property
     def evaluated(self) -> int:
@@ -28,7 +30,7 @@ class BatchSchedule:
 
     @property
     def paused(self) -> bool:
-        return any(self._batches[number].paused for number in self.open_batches)
+        return any(self._is_paused(self._batches[number]) for number in self.open_batches)
 
     @property
     def open_batches(self) -> tuple[int, ...]:
@@ -78,11 +80,31 @@ class BatchSchedule:
         )
 
     def report(self, progress: BatchProgress) -> None:
-        self._batches[progress.number] = progress
+        """Ignores batches that this execution has not open: they belong to the execution before a
+        reset. Reports may arrive in another order than they were sent.
+        """
+        if progress.number not in self.open_batches:
+            return
+        known = self._batches[progress.number]
+        self._batches[progress.number] = replace(
+            progress,
+            evaluated=max(known.evaluated, progress.evaluated),
+            failed=max(known.failed, progress.failed),
+            draining=known.draining or progress.draining,
+        )
 
     def resume(self) -> None:
         for number, batch in self._batches.items():
             self._batches[number] = replace(batch, paused=False)
+
+    def resumed(self, number: int) -> None:
+        """Records that the batch was told to go on."""
+        self._resumes[number] += 1
+
+    def _is_paused(self, batch: BatchProgress) -> bool:
+        """Whether the batch reported a pause after its last resume."""
+        is_new = batch.resumes is None or batch.resumes >= self._resumes[batch.number]
+        return batch.paused and is_new
 
     def end(self, progress: BatchProgress) -> None:
         self._batches[progress.number] = progress

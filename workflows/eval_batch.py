@@ -31,7 +31,7 @@ class EvalBatchWorkflow:
         )
         self._draining = False
         self._began_at = self._reported_at = workflow.time()
-        self._reports = 0
+        self._reports = self._resumes = 0
 
     @workflow.run
     async def run(self, batch: BatchInput) -> BatchProgress:  # noqa: ARG002 - Temporal passes the input to __init__ too
@@ -53,11 +53,13 @@ class EvalBatchWorkflow:
             failed=self._pairs.failed,
             draining=self._draining,
             paused=self._pairs.paused,
+            resumes=self._resumes,
         )
 
     @workflow.signal
     def resume(self) -> None:
         """Sent by the run after its budget was raised."""
+        self._resumes += 1
         self._pairs.resume()
 
     async def _list(self, targets: TargetRange) -> OpenPairs:

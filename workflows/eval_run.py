@@ -129,6 +129,7 @@ class EvalRunWorkflow:
             # A batch that has ended or has not begun has no paused pairs.
             with contextlib.suppress(ApplicationError):
                 await workflow.get_external_workflow_handle(batch).signal("resume")
+                self._batches.resumed(number)
         self._moved()
 
     @workflow.signal

@@ -74,7 +74,8 @@ class BatchProgress:
     """The counts are totals, so that repeated or late reports do no harm.
 
     `draining`: every pair has begun, or waits for a pair that has begun, so another batch may open.
-    `paused`: no pair begins until the run is resumed.
+    `paused`: no pair begins until the run is resumed. `resumes`: how often the batch was resumed;
+    None from batches of an earlier release.
     """
 
     number: int
@@ -82,6 +83,7 @@ class BatchProgress:
     failed: int = 0
     draining: bool = False
     paused: bool = False
+    resumes: int | None = None
 
 
 @dataclass(frozen=True)

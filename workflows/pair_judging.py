@@ -74,7 +74,7 @@ class PairJudging:
                 for target in pairs.targets
                 if target.metrics
             ],
-            lead_targets=self._limits.lead_targets,
+            self._limits,
             bundled=pairs.bundled,
         )
 

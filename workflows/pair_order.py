@@ -8,6 +8,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.payloads import PairRef
     from workflows.patches import LEAD_METRIC_FIRST, patched
+    from workflows.policies import Limits
 
 Job = tuple[PairRef, ...]
 """The work of one activity: a pair, or the pairs of one target together."""
@@ -21,7 +22,8 @@ class LeadMetricFirst:
     metrics find their part of the answer stored.
     """
 
-    def __init__(self, targets: Sequence[Sequence[PairRef]]) -> None:
+    def __init__(self, targets: Sequence[Sequence[PairRef]], *, lanes_wait: bool) -> None:
+        self._lanes_wait = lanes_wait
         self._waiting = deque(targets)
         self._ready: deque[PairRef] = deque()
         self._behind: dict[PairRef, Sequence[PairRef]] = {}
@@ -37,7 +39,12 @@ class LeadMetricFirst:
 
     async def take(self) -> Job | None:
         """The next job; None if no pair is left."""
-        await workflow.wait_condition(lambda: self.has_next or not self._behind)
+        if not self._lanes_wait:
+            await workflow.wait_condition(lambda: self.has_next or not self._behind)
+            return self.next_job()
+        # Checks again in a loop, because another lane may have taken the job during the wait.
+        while not self.has_next and self._behind:
+            await workflow.wait_condition(lambda: self.has_next or not self._behind)
         return self.next_job()
 
     def next_job(self) -> Job | None:
@@ -120,13 +127,12 @@ class Bundled:
 PairOrder = LeadMetricFirst | InOrder | Bundled
 
 
-def pair_order(
-    targets: Sequence[Sequence[PairRef]], *, lead_targets: int, bundled: bool
-) -> PairOrder:
+def pair_order(targets: Sequence[Sequence[PairRef]], limits: Limits, *, bundled: bool) -> PairOrder:
+    is_large = len(targets) > limits.lead_targets
     if bundled:
-        alone = LeadMetricFirst(()) if len(targets) > lead_targets else InOrder(())
+        alone = LeadMetricFirst((), lanes_wait=False) if is_large else InOrder(())
         return Bundled(targets, alone)
-    many = len(targets) > lead_targets and any(len(pairs) > 1 for pairs in targets)
+    many = is_large and any(len(pairs) > 1 for pairs in targets)
     if many and patched(LEAD_METRIC_FIRST):
-        return LeadMetricFirst(targets)
+        return LeadMetricFirst(targets, lanes_wait=limits.lanes_wait)
     return InOrder(targets)

@@ -31,6 +31,8 @@ class Limits:
     `lead_targets`: a batch of more targets judges one metric of each target first.
     `activity_in_memo`: whether the memo of the run shows what the run is doing. Temporal shows a
     memo without a worker. False in histories from before this field.
+    `lanes_wait`: whether a lane waits again if another lane took the pair that it waited for. If
+    not, the lane ends. False in histories from before this field.
     """
 
     pairs_per_batch: int = 500
@@ -45,6 +47,7 @@ class Limits:
     progress_share: float = 0.1
     lead_targets: int = 20
     activity_in_memo: bool = False
+    lanes_wait: bool = False
 
     @property
     def max_batches_open(self) -> int:
@@ -55,7 +58,7 @@ class Limits:
 
 
 CURRENT_LIMITS: Final = Limits(
-    small_run_in_flight=50, pairs_ended_locally=100, activity_in_memo=True
+    small_run_in_flight=50, pairs_ended_locally=100, activity_in_memo=True, lanes_wait=True
 )
 """The limits with which runs are started."""
 

@@ -117,6 +117,7 @@ async def _upgrade_and_roll_back(
     await ramp(installed, NEW, RAMP_PERCENT)
     phases.begin(f"{RAMP_PERCENT} % on the new version")
     await asyncio.sleep(size.phase_seconds)
+    await _until_pinned(installed, OLD)
     await make_current(installed, NEW)
     phases.begin("new version current")
     pinned = await _pinned(installed, OLD)
@@ -129,6 +130,7 @@ async def _upgrade_and_roll_back(
     if size.until_drained:
         said = free + size.phase_seconds + await _seconds_until_drained(installed, OLD)
         found.append(Claim("… until Temporal calls the old version drained", f"{said:.0f} s"))
+    await _until_pinned(installed, NEW)
     await make_current(installed, OLD)
     phases.begin("rolled back")
     free = await _seconds_until_unpinned(installed, NEW)
@@ -177,6 +179,15 @@ async def _pinned(installed: Installation, build: str) -> int:
         "AND TemporalWorkflowVersioningBehavior = 'Pinned'"
     )
     return int((await installed.temporal("workflow", "count", "--query", query)).split()[-1])
+
+
+async def _until_pinned(installed: Installation, build: str) -> None:
+    """Waits until a batch of this version is open; between two runs there may be none."""
+
+    async def is_pinned() -> bool:
+        return await _pinned(installed, build) > 0
+
+    await until(is_pinned, seconds=UNPINNED_SECONDS)
 
 
 async def _seconds_until_unpinned(installed: Installation, build: str) -> float:

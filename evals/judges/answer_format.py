@@ -140,6 +140,8 @@ def read(text: str, answer: type[A]) -> A:
             return _validated(found, answer)
         except Unreadable as error:
             problem = problem or error
+        except RecursionError:
+            problem = problem or Unreadable("its JSON is nested too deeply")
     raise problem or Unreadable(
         f"it answered {len(text)} characters without a complete JSON object"
     )

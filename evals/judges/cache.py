@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from core.concurrency import cancel_and_wait
 from core.errors import BudgetReached, JudgeError
 from core.json_codec import canonical
 from core.judgement import CLAIM_SECONDS, StoredJudgement
@@ -20,9 +22,12 @@ from evals.judges.protocol import Judge, Judgement, Question, Usage
 from evals.judges.shared_calls import SharedCalls
 from evals.judges.spending import Spending
 
+log = logging.getLogger("assay.judges")
+
 A = TypeVar("A", bound=BaseModel)
 
-_RENEW_SECONDS: Final = CLAIM_SECONDS / 3
+# A claim outlives two renewals in a row that fail.
+_RENEW_SECONDS: Final = CLAIM_SECONDS / 6
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -159,14 +164,21 @@ class RememberingJudge(DelegatingJudge):
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_RENEW_SECONDS)
-                await self._store.claim(key)
+                try:
+                    await self._store.claim(key)
+                except Exception as error:  # noqa: BLE001 - the next renewal tries again
+                    # Without renewals the claim expires, and another worker asks and pays again.
+                    log.debug("A claim was not renewed: %s", type(error).__name__)
 
         renewing = asyncio.create_task(renew())
         try:
             yield
         finally:
-            renewing.cancel()
-            await self._store.release(key)
+            try:
+                # A renewal after the release would claim the question again.
+                await cancel_and_wait(renewing)
+            finally:
+                await self._store.release(key)
 
     async def _ask_anew(self, key: str, question: Question[A]) -> Paid[A]:
         spending = self._spending()

@@ -39,6 +39,7 @@ _MESSAGES = ("error", "message", "error_message", "errorMessage", "detail", "det
              "error_msg", "title", "reason", "description", "Message")  # fmt: skip
 _CODES = ("code", "status", "status_code", "statusCode", "http_code", "http_status", "error_code")
 _MAX_STATUS = 599
+_STATUS = re.compile(r"[45][0-9]{2}")
 
 
 class Fault(Exception):
@@ -107,8 +108,16 @@ def fault_within(
         told = any(isinstance(parsed.get(key), str) for key in ("message", "detail", "error_msg"))
         if not known and (not told or "choices" in parsed):
             return None
-    body = json.dumps(parsed, default=str)
+    body = _written(parsed)
     return response_fault(_status_in(parsed) or status, headers, body)
+
+
+def _written(parsed: Mapping[str, object]) -> str:
+    """The JSON text; empty if it is nested too deeply."""
+    try:
+        return json.dumps(parsed, default=str)
+    except RecursionError:
+        return ""
 
 
 def is_page(text: str) -> bool:
@@ -125,7 +134,7 @@ def _status_in(value: object, depth: int = 0) -> int | None:
         return inner
     for key in _CODES:
         code = value.get(key)
-        if isinstance(code, str) and code.isdigit():
+        if isinstance(code, str) and _STATUS.fullmatch(code):
             code = int(code)
         if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= _MAX_STATUS:
             return code
@@ -155,7 +164,7 @@ def _body(chain: list[BaseException]) -> str:
     for link in reversed(chain):
         body = getattr(link, "body", None)
         if isinstance(body, Mapping) and body:
-            return json.dumps(body, default=str)
+            return _written(body)
     messages = [getattr(link, "message", None) for link in reversed(chain)]
     told = next((m for m in messages if isinstance(m, str) and m), str(chain[0]))
     return _PREFIX.sub("", told.partition(_ADVERT)[0][: 2 * _MAX_BODY]).strip()

@@ -38,6 +38,16 @@ def read_object(text: str, start: int) -> tuple[dict[str, JsonValue], int]:
     return reader.object(0), reader.at
 
 
+def _number(text: str) -> JsonValue:
+    """Raises NotJson for an integer with more digits than Python reads."""
+    if not text.lstrip("-").isdigit():
+        return float(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise NotJson from None
+
+
 class _Reader:
     def __init__(self, text: str, at: int) -> None:
         self.text = text
@@ -76,7 +86,7 @@ class _Reader:
         number = _NUMBER.match(self.text, self.at)
         if number is not None:
             self.at = number.end()
-            return float(number[0]) if not number[0].lstrip("-").isdigit() else int(number[0])
+            return _number(number[0])
         word = _WORD.match(self.text, self.at)
         if word is None or word[0] not in _LITERALS:
             raise NotJson

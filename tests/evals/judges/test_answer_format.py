@@ -1,6 +1,7 @@
 """Schemas that every provider accepts, and answers in the forms of real models."""
 
 import json
+import sys
 from typing import Literal
 
 import pytest
@@ -154,3 +155,29 @@ def test_chatter_around_an_answer_never_changes_it(
 def test_hostile_nesting_is_unreadable_and_fast(text: str) -> None:
     with pytest.raises(Unreadable):
         read(text, Answer)
+
+
+LONG = '{"score": ' + "1" * 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LONG, LONG + "}", LONG.replace(" 1", " -1") + "}", '{"a":' + "[" * 1500 + "]" * 1500 + "}"],
+    ids=["long number, cut off", "long number", "long negative number", "deep"],
+)
+@pytest.mark.parametrize("before", ["", "My verdict: ", '{"reason": "r", "score": 7} '])
+def test_more_than_python_reads_is_unreadable(before: str, text: str) -> None:
+    with pytest.raises(Unreadable):
+        read(before + text, Answer)
+
+
+def test_an_answer_beside_a_number_that_python_does_not_read_counts() -> None:
+    assert read(f"{LONG}}} {json.dumps(GOOD)}", Answer) == ANSWER
+
+
+@pytest.mark.slow
+def test_an_object_as_deep_as_the_decoder_reads_is_unreadable() -> None:
+    deepest = sys.getrecursionlimit()
+    for depth in range(deepest - 150, deepest + 10):
+        with pytest.raises(Unreadable):
+            read('{"other":' + "[" * depth + "]" * depth + "}", Answer)

@@ -1,5 +1,6 @@
 """Error bodies as providers send them, read through both clients, and their meaning for a run."""
 
+import sys
 import traceback
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 
 from core.errors import JudgeBusy, JudgeError, JudgeFailed
 from evals.judges.fault_meaning import RequestSent, judge_error
-from evals.judges.fault_parsing import Fault, asked_wait
+from evals.judges.fault_parsing import Fault, asked_wait, fault_within
 from evals.judges.registry import JudgeConfig, configured_judges
 from evals.judges.request_faults import token_limit
 from tests.evals.judges.conftest import KEYS, QUESTION, JudgesAt
@@ -128,3 +129,23 @@ def test_long_words_of_a_provider_are_shortened() -> None:
 )
 def test_the_context_length_is_read_from_the_refusal(said: str, tokens: int | None) -> None:
     assert token_limit(Fault(said, status=400)) == tokens
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("429", 429), ("²", 500), ("1" * 5000, 500), ("200", 500)],
+    ids=["status", "no decimal digit", "long", "no error"],
+)
+def test_only_a_status_counts_as_the_code_of_an_error(code: str, status: int) -> None:
+    fault = fault_within({"error": {"message": "Refused.", "code": code}}, {})
+    assert fault is not None
+    assert fault.status == status
+
+
+def test_an_error_that_is_nested_too_deeply_to_be_written_is_a_fault() -> None:
+    details: list[object] = []
+    for _ in range(sys.getrecursionlimit()):
+        details = [details]
+    fault = fault_within({"error": {"code": 400, "details": details}}, {})
+    assert fault is not None
+    assert fault.status == 400
