@@ -264,33 +264,6 @@ async def test_answers_without_a_signal_end_a_session(session_stack: Stack) -> N
     assert score.reason == "Gave up after 2000 judge calls without a score: 503"
 
 
-@pytest.mark.usefixtures("short_pauses")
-async def test_an_unexpected_error_drops_no_usage_of_another_trace(session_stack: Stack) -> None:
-    stack = session_stack
-    await store_traces(stack.database, stack.project_id, 2, session_id="s")
-    both, first = asyncio.Barrier(2), set[str]()
-
-    async def one_busy_one_broken(question: Question[Any], _times: int) -> None:
-        if question.trace in first or len(first) == 2:
-            return
-        first.add(question.trace)
-        broken = len(first) == 1
-        await both.wait()
-        if broken:
-            raise KeyError("a bug")
-        busy = JudgeBusy("503", provider="scripted", retry_after=0.1)
-        raise busy.having_spent(Usage(calls=1, prompt_tokens=7))
-
-    stack.judges.script = one_busy_one_broken
-    async with stack.worker():
-        run = await post(stack, metric_names=METRICS[1:])
-        async with asyncio.timeout(20):
-            await stack.handle(run).result()
-    [session], traces = await split(stack, run)
-    assert {score.status for score in (session, *traces)} == {ScoreStatus.SUCCESS}
-    assert (session.judge_calls, session.prompt_tokens) == (1, 7)
-
-
 async def test_a_cancelled_session_run_stores_nothing_more(session_stack: Stack) -> None:
     stack = session_stack
     await store_traces(stack.database, stack.project_id, 3, session_id="s")

@@ -2,17 +2,15 @@
 
 import asyncio
 import threading
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 from pydantic import BaseModel
 
-from core.errors import BudgetReached, JudgeBusy, JudgeFailed
+from core.errors import JudgeBusy, JudgeFailed
 from evals.judges import llm_judge
 from evals.judges.answer_format import read
-from evals.judges.spending import UNLIMITED, Hold
 from tests.evals.judges.conftest import GOOD, QUESTION, JudgesAt
 from tests.judge_server import JudgeServer, Request, Says, Sends, fails, hangs, resets, says
 
@@ -117,28 +115,6 @@ async def test_an_answer_that_broke_off_with_an_error_is_on_the_bill(judges_at: 
         with pytest.raises(JudgeBusy, match="broke off with an error") as raised:
             await judge.ask(QUESTION)
     assert (raised.value.spent.calls, raised.value.spent.prompt_tokens) == (1, 9)
-
-
-class OneCall:
-    """A budget with room for one call."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def hold(self, *, prompt_bytes: int, answer_tokens: int) -> AbstractAsyncContextManager[Hold]:
-        self.calls += 1
-        if self.calls > 1:
-            raise BudgetReached("a run")
-        return UNLIMITED
-
-
-async def test_a_budget_without_room_for_a_repair_reports_the_first_call(
-    judges_at: JudgesAt, model: str
-) -> None:
-    async with JudgeServer([says({"score": 7})]) as server:
-        with pytest.raises(BudgetReached) as raised:
-            await judges_at(server, model).judge(model).ask(replace(QUESTION, spending=OneCall()))
-    assert (raised.value.spent.calls, raised.value.spent.prompt_tokens) == (1, 100)
 
 
 async def test_no_choices_at_all_count_as_no_answer(judges_at: JudgesAt) -> None:
