@@ -20,7 +20,6 @@ from activities.error_translation import (
 from activities.judging.attempt import AttemptState, Stage
 from activities.judging.heartbeat import heartbeating
 from activities.judging.pair import Pair, PairReader
-from activities.judging.refusals import Refusals
 from activities.judging.retry_budget import (
     MAX_REFUSALS,
     MAX_UNEXPECTED,
@@ -62,7 +61,7 @@ class Pairs:
         self._ledger = judging.ledger
         self._sessions = SessionJudging(database, judging)
         self._reader = PairReader(database, judging.ledger.mark_begun)
-        self._refusals = Refusals()
+        self._refusals = judging.refusals
 
     @activity.defn(name="list_pairs")
     @translate_errors
@@ -170,7 +169,7 @@ class Pairs:
         Raises RunClosed, TimeSliceExpired, RefusedOnce, JudgeBusy, JudgeUnusable.
         """
         try:
-            ended = await self._judged(pair, attempt)
+            return await self._judged(pair, attempt)
         except NotFound:
             return None
         except JudgeFailed as error:
@@ -190,8 +189,6 @@ class Pairs:
             return failure(pair, FailureCause.NO_ANSWER, reason, spent)
         except JudgeUnusable as error:
             return self._refused(pair, error, attempt)
-        self._refusals.succeeded(pair.spec.run_id)
-        return ended
 
     async def _judged(self, pair: Pair, attempt: AttemptState) -> EndedPair:
         """Judges the target, of either kind."""

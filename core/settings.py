@@ -16,6 +16,8 @@ from core.retention import MAX_RETENTION_DAYS, RetentionDays
 from core.run_spec import OpenRunLimits, RunQuota
 
 KeptDays = Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)]
+SettleSeconds = Annotated[float, Field(gt=0, le=2_592_000)]
+GraceSeconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class Settings(BaseSettings):
@@ -231,8 +233,8 @@ class Settings(BaseSettings):
         "local/wordllama", description="Embedding model: `local/wordllama` or a LiteLLM model."
     )
 
-    audit_days: int = Field(
-        365, ge=1, description="Days for which entries of the audit log are kept."
+    audit_days: KeptDays = Field(
+        365, description="Days for which entries of the audit log are kept."
     )
     retention_traces_days: KeptDays | None = Field(
         None,
@@ -248,13 +250,12 @@ class Settings(BaseSettings):
     retention_usage_days: KeptDays | None = Field(
         None, description="The same for the usage of deleted scores; the current month stays."
     )
-    trace_settle_seconds: float = Field(
+    trace_settle_seconds: SettleSeconds = Field(
         600.0,
-        gt=0,
         description="A trace without a root span is settled after this long without a new span.",
     )
-    shutdown_grace_seconds: float = Field(
-        90.0, ge=0, description="How long a stopping worker waits for open judge calls."
+    shutdown_grace_seconds: GraceSeconds = Field(
+        90.0, description="How long a stopping worker waits for open judge calls."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Minimum severity of written log lines."

@@ -1,4 +1,4 @@
-"""Changes of workflow code that histories of the old types may lack."""
+"""Changes of workflow code that older histories may lack."""
 
 from typing import Final
 
@@ -16,6 +16,9 @@ WATCHED: Final = "watched"
 
 LEAD_METRIC_FIRST: Final = "one-metric-ahead"
 """Before this patch every batch judged target by target."""
+
+LOOKS_AGAIN: Final = "looks-again"
+"""Before this patch a sweep looked for projects once. It is asked for by `workflow.patched`."""
 
 
 def patched(patch_id: str) -> bool:

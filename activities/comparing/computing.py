@@ -10,6 +10,7 @@ from activities.comparing.partitions import Sided
 from activities.comparing.plan import Plan
 from core.db.database import Database
 from core.pairing import KeyedScore
+from core.queries import run_targets
 
 _at_a_time = asyncio.Semaphore(1)
 """Statistics use a whole core, so a process computes one comparison at a time."""
@@ -18,11 +19,14 @@ _at_a_time = asyncio.Semaphore(1)
 async def result_of(database: Database, plan: Plan) -> dict[str, Any]:
     """The result in the form of the comparison's row, from one snapshot.
 
+    Raises Invalid if deletion of a run by age has begun since the plan was made.
     Needs memory for one part of the scores, and about 24 bytes per pair.
     """
     async with _at_a_time:
         gathered = {metric: Gathered(plan.thresholds[metric]) for metric in plan.metrics}
         async with database.read() as db:
+            for run in plan.runs:
+                await run_targets.check_whole(db, run)
             async for part in reading.parts(db, plan, plan.metrics):
                 await asyncio.to_thread(_gather, gathered, part)
             blamed = {metric: await blame.moved(db, plan, metric) for metric in plan.metrics}

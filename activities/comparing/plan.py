@@ -9,7 +9,7 @@ from core.db.database import Reader
 from core.errors import Invalid
 from core.ids import ProjectId, TargetType
 from core.pairing import Key
-from core.queries import comparison_scores, run_rows, score_versions
+from core.queries import comparison_scores, run_rows, run_targets, score_versions
 
 if TYPE_CHECKING:
     from core.db.tables import Comparison, EvalRun
@@ -92,6 +92,7 @@ async def plan(db: Reader, project_id: ProjectId, request: ComparisonOptions) ->
     runs = (baseline, candidate)
     counts = [await comparison_scores.count(db, project_id, run, metrics) for run in runs]
     for run, count in zip(runs, counts, strict=True):
+        await run_targets.check_whole(db, run)
         if run.evaluated_count and not count:
             raise Invalid(
                 f"The scores of run {run.id} were deleted, with its traces or by age. Comparisons "

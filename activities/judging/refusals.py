@@ -17,7 +17,7 @@ _MAX_RUNS: Final = 1_000
 
 @dataclass(slots=True)
 class _Streak:
-    """Refusals without a success between them."""
+    """Refusals without an answer between them."""
 
     began: float
     refusals: int = 0
@@ -44,5 +44,8 @@ class Refusals:
             and now - streak.began >= MIN_SECONDS
         )
 
-    def succeeded(self, run_id: UUID) -> None:
+    def answered(self, run_id: UUID) -> None:
+        """Ends the streak. Only an answer of the judge counts: a pair that needs none proves
+        nothing about the provider.
+        """
         self._streaks.pop(run_id, None)

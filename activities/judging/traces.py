@@ -14,6 +14,7 @@ from cachetools import TTLCache
 
 from activities.judging.budget_ledger import BudgetLedger, RunSpending
 from activities.judging.pair import Pair
+from activities.judging.refusals import Refusals
 from activities.judging.run_guard import RunGuard
 from activities.judging.trace_processes import TraceProcesses, is_large
 from activities.judging.wanted_metrics import WantedMetrics
@@ -147,6 +148,7 @@ class TraceJudging:
         self._guard = RunGuard(database)
         self.ledger = ledger
         self.budgets = BudgetLedger(database)
+        self.refusals = Refusals()
         self._questions: defaultdict[ProjectId, Questions] = defaultdict(Questions)
 
     def _spending(self, pair: Pair) -> RunSpending | None:
@@ -188,6 +190,7 @@ class TraceJudging:
             # A fresh run asks every question once; its own retries find the answers.
             scope=str(run_id) if pair.fresh else "",
             spending=lambda: self._spending(pair),
+            answered=lambda: self.refusals.answered(run_id),
         )
         judge = GuardedJudge(remembering, lambda: self._guard.cancel_on_close(project_id, run_id))
         return await evaluate(

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from typing import Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from temporalio import activity
@@ -12,18 +13,23 @@ from activities.retention.turns import ProjectTurn
 from core import clock
 from core.db.database import Database
 from core.errors import NotFound
-from core.ids import ProjectId
 from core.queries import expired_rows, projects
 from core.retention import (
     ExpiredProjects,
     RetentionDays,
     SweepOutcome,
+    SweepPlace,
     SweepTurn,
     SweptTurn,
 )
 
+if TYPE_CHECKING:
+    from core.db.tables import Project
+
 TURN_SECONDS: Final = 3.0
-"""How long one project's rows are deleted before the next project's."""
+"""How long one project's rows are deleted before the next project's; at most twice as long if
+several kinds have a backlog.
+"""
 
 PROJECTS_PER_PAGE: Final = 50
 
@@ -50,7 +56,7 @@ class Retention:
                 project.id
                 for project in page
                 if await expired_rows.any_expired(
-                    db, ProjectId(project.id), expired_rows.days_of(project, self._days), now
+                    db, project, expired_rows.days_of(project, self._days), now
                 )
             ]
         return ExpiredProjects(found, page[-1].id if len(page) == PROJECTS_PER_PAGE else None)
@@ -60,6 +66,9 @@ class Retention:
     async def delete_expired(self, turn: SweepTurn) -> SweptTurn:
         """Deletes expired rows for a few seconds, in many short transactions. Idempotent.
 
+        When the time of a kind ends, each later kind gets a smaller part of the turn, so that a
+        backlog of traces does not delay runs. The next turn continues with the first kind that has
+        rows left.
         Ends after the open transaction when the worker stops.
         """
         try:
@@ -69,15 +78,30 @@ class Retention:
             return SweptTurn({})
         if project.deleted_at is not None:
             return SweptTurn({})
-        ends_at = time.monotonic() + TURN_SECONDS
+        days = expired_rows.days_of(project, self._days)
+        kinds = [kind for kind, _ in days.cutoffs(clock.now())]
+        swept = SweptTurn({})
+        place, seconds = turn.place, TURN_SECONDS
+        while True:
+            part = await self._take_part(project, days, place, seconds)
+            swept = _joined(swept, part)
+            later = kinds[kinds.index(part.place.kind) + 1 :] if part.place else []
+            if not later or activity.is_worker_shutdown():
+                return swept
+            place, seconds = SweepPlace(later[0]), TURN_SECONDS / len(kinds)
+
+    async def _take_part(
+        self, project: "Project", days: RetentionDays, place: SweepPlace | None, seconds: float
+    ) -> SweptTurn:
+        ends_at = time.monotonic() + seconds
 
         def goes_on() -> bool:
             activity.heartbeat()
             return time.monotonic() < ends_at and not activity.is_worker_shutdown()
 
-        mine = ProjectTurn(self._database, project, turn.place, clock.now())
-        place = await mine.delete(expired_rows.days_of(project, self._days), goes_on)
-        return SweptTurn(dict(mine.deleted), place, mine.pace.longest)
+        mine = ProjectTurn(self._database, project, place, clock.now())
+        left = await mine.delete(days, goes_on)
+        return SweptTurn(dict(mine.deleted), left, mine.pace.longest)
 
     @activity.defn(name="end_retention_sweep")
     @translate_errors
@@ -91,3 +115,9 @@ class Retention:
         )
         if outcome.failed:
             log.warning("The expired rows of %d projects could not be deleted", outcome.failed)
+
+
+def _joined(swept: SweptTurn, part: SweptTurn) -> SweptTurn:
+    counts = Counter(swept.deleted) + Counter(part.deleted)
+    longest = max(swept.longest_seconds, part.longest_seconds)
+    return SweptTurn(dict(counts), swept.place or part.place, longest)

@@ -55,13 +55,15 @@ async def projects_after(
     return (await db.scalars(query)).all()
 
 
-async def any_expired(
-    db: Reader, project_id: ProjectId, days: RetentionDays, now: datetime
-) -> bool:
+async def any_expired(db: Reader, project: Project, days: RetentionDays, now: datetime) -> bool:
     """Whether any row of the project is past its age; it may be one that must stay."""
     for kind, before in days.cutoffs(now):
-        cutoff = usage_cutoff(before, now) if kind is RetentionKind.USAGE else before
-        for query in _first(project_id, kind, cutoff):
+        of_usage = kind is RetentionKind.USAGE
+        cutoff = usage_cutoff(before, now) if of_usage else before
+        queries = _first(ProjectId(project.id), kind, cutoff)
+        if of_usage:
+            queries.append(_old_accounts(project, cutoff))
+        for query in queries:
             if (await db.execute(query.limit(1))).first() is not None:
                 return True
     return False
@@ -76,7 +78,7 @@ def _first(project_id: ProjectId, kind: RetentionKind, before: datetime) -> list
             made = _COMPARISON.c.created_at
             return [
                 select(_RUN.c.completed_at).where(*expired_runs.expired(project_id, before)),
-                select(made).where(_COMPARISON.c.project_id == project_id, made < before),
+                select(made).where(*expired_runs.expired_comparisons(project_id, before)),
             ]
         case RetentionKind.JUDGEMENTS:
             moment = _JUDGEMENT.c.created_at
@@ -139,13 +141,17 @@ async def delete_usage(db: Writer, project_id: ProjectId, before: datetime, *, l
 
 async def delete_accounts(db: Writer, project: Project, before: datetime) -> int:
     """Deletes the monthly budget accounts of months that ended before this moment."""
+    found = list(await db.scalars(_old_accounts(project, before)))
+    await db.execute(delete(_ACCOUNT).where(_ACCOUNT.c.id.in_(found)))
+    return len(found)
+
+
+def _old_accounts(project: Project, before: datetime) -> Select[Any]:
     month, ids = budget_accounts.month_of(project.created_at), []
     while (end := budget_accounts.end_of(month)) <= before:
         ids.append(budget_accounts.month_id(project.id, month))
         month = budget_accounts.month_of(end)
-    found = list(await db.scalars(select(_ACCOUNT.c.id).where(_ACCOUNT.c.id.in_(ids))))
-    await db.execute(delete(_ACCOUNT).where(_ACCOUNT.c.id.in_(found)))
-    return len(found)
+    return select(_ACCOUNT.c.id).where(_ACCOUNT.c.id.in_(ids))
 
 
 @dataclass(frozen=True, slots=True)

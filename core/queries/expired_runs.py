@@ -51,16 +51,18 @@ async def oldest(
 async def delete_some(
     db: Writer, project_id: ProjectId, run_id: UUID, before: datetime, *, limit: int
 ) -> tuple[int, bool]:
-    """Deletes up to `limit` rows of the run; the number, and whether the run is gone.
+    """Deletes up to `limit` rows of the run; the number, and whether the run is gone or must stay.
 
-    Targets go first: a retry of the run then finds nothing that it could judge again.
+    Targets go first, which marks the run: see `run_targets.check_whole`.
     """
     await budget_accounts.lock(db, run_id)
     try:
-        run = await run_rows.lock(db, project_id, run_id)
+        await run_rows.lock(db, project_id, run_id)
     except NotFound:
         return 0, True
-    if run.completed_at is None or run.completed_at >= before:
+    # Again, because a comparison may have begun since the run was found.
+    where = expired(project_id, before)
+    if await db.scalar(select(_RUN.c.id).where(_RUN.c.id == run_id, *where)) is None:
         return 0, True
     count = await _delete(db, _TARGET, _TARGET.c.seq, (_TARGET.c.run_id == run_id,), limit)
     if count < limit:
@@ -97,9 +99,14 @@ async def delete_comparisons(
     A comparison began after its runs had ended, so it expires after them; until then its result
     stays readable.
     """
-    where = (
+    where = expired_comparisons(project_id, before)
+    return await _delete(db, _COMPARISON, _COMPARISON.c.id, where, limit)
+
+
+def expired_comparisons(project_id: ProjectId, before: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Predicates for finished comparisons from before this moment."""
+    return (
         _COMPARISON.c.project_id == project_id,
         _COMPARISON.c.created_at < before,
         _COMPARISON.c.status.not_in(_OPEN),
     )
-    return await _delete(db, _COMPARISON, _COMPARISON.c.id, where, limit)

@@ -33,11 +33,12 @@ async def create(
     The sample has `sample` targets, each with all metrics that gave it a number. Each metric
     therefore gets up to `sample` pairs, and bundled metrics stay together. The same seed draws the
     same targets. Raises NotFound, Conflict while the run is open, and Invalid if no pair has a
-    number.
+    number or the run is being deleted by age.
     """
     old = await run_rows.lock(db, project_id, run_id)
     if not old.status.terminal:
         raise Conflict("This run is still open; measure its judge's noise when it has ended.")
+    await run_targets.check_whole(db, old)
     drawn = await _drawn(db, project_id, old, sample=sample, seed=seed)
     gone = await run_targets.deleted(db, project_id, old.target_type, drawn)
     pairs = await _numbered_pairs(db, project_id, old, [one for one in drawn if one not in gone])

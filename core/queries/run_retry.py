@@ -16,11 +16,13 @@ from core.queries.chosen_pairs import Origin
 async def create(db: Writer, project_id: ProjectId, run_id: UUID) -> EvalRun:
     """Creates the new run, which also has the pairs that a stopped run never judged.
 
-    Raises NotFound, Conflict while the run is open, and Invalid if every pair succeeded.
+    Raises NotFound, Conflict while the run is open, and Invalid if every pair succeeded or the
+    run is being deleted by age.
     """
     old = await run_rows.lock(db, project_id, run_id)
     if not old.status.terminal:
         raise Conflict("This run is still open; retry it when it has ended.")
+    await run_targets.check_whole(db, old)
     left = await _without_success(db, project_id, old)
     gone = await run_targets.deleted(
         db, project_id, old.target_type, [target for target, _ in left]

@@ -1,15 +1,15 @@
-"""Targets of a run that were deleted while the run was open."""
+"""Targets of a run that were deleted: by hand while the run was open, or by age with the run."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from core.db import paging
 from core.db.database import Reader, Writer
 from core.db.tables import EvalRun, EvalRunTarget, Score
-from core.errors import NotFound
+from core.errors import Invalid, NotFound
 from core.ids import ProjectId, RunStatus, TargetType
 from core.queries import run_pairs, run_rows, session_reads, trace_reads
 
@@ -22,6 +22,19 @@ async def deleted(
         return set(await session_reads.unknown_ids(db, project_id, target_ids))
     ids = [UUID(target) for target in target_ids]
     return {str(gone) for gone in await trace_reads.unknown_ids(db, project_id, ids)}
+
+
+async def check_whole(db: Reader, run: EvalRun) -> None:
+    """Raises Invalid if deletion by age has begun to delete this finished run.
+
+    A large run is deleted in many transactions. Its targets go first, so a run with fewer targets
+    than its row counts may have lost scores.
+    """
+    left = await db.scalar(
+        select(func.count()).select_from(EvalRunTarget).where(col(EvalRunTarget.run_id) == run.id)
+    )
+    if (left or 0) < run.total_targets:
+        raise Invalid(f"Run {run.id} is being deleted; its other scores cannot be used.")
 
 
 async def finish(

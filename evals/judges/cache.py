@@ -94,6 +94,7 @@ class RememberingJudge(DelegatingJudge):
     `payer` names the run and the trace that are billed. A run that wants fresh judgements passes
     its id as `scope`, so that it finds only answers to its own questions. Other runs then find the
     new answers too. `spending` returns what pays for a call; it is called before each call.
+    `answered` is called for each answer that was not found in the store.
     """
 
     def __init__(  # noqa: PLR0913  the judge, the store, and the payer
@@ -104,6 +105,7 @@ class RememberingJudge(DelegatingJudge):
         payer: str = "",
         scope: str = "",
         spending: Callable[[], Spending | None] = lambda: None,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(judge)
         self._store = store
@@ -111,6 +113,7 @@ class RememberingJudge(DelegatingJudge):
         self._payer = payer
         self._scope = scope
         self._spending = spending
+        self._answered = answered
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
         if self.model == OFFLINE_MODEL:
@@ -118,6 +121,8 @@ class RememberingJudge(DelegatingJudge):
             return await self._judge.ask(question)
         key = self.key(question, self._scope)
         paid, first = await self._join(key, question)
+        if not paid.recalled:
+            self._answered()
         QUESTIONS.labels(_answerer(paid, first=first)).inc()
         return Judgement(paid.answer, paid.share(question, self._payer, first=first))
 

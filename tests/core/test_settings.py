@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[2]
         ("ASSAY_API_PORT", "70000", "less than or equal to 65535"),
         ("ASSAY_BOOTSTRAP_API_KEY", "secret-word", "It must have at least 16 characters"),
         ("ASSAY_LOG_LEVEL", "LOUD", "'DEBUG'"),
+        ("ASSAY_AUDIT_DAYS", "740000", "less than or equal to 36500"),
+        ("ASSAY_TRACE_SETTLE_SECONDS", "1e12", "less than or equal to 2592000"),
+        ("ASSAY_SHUTDOWN_GRACE_SECONDS", "1e15", "less than or equal to 86400"),
     ],
 )
 def test_a_wrong_setting_is_named_and_not_repeated(

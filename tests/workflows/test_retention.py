@@ -1,22 +1,26 @@
 """Sweeps of expired rows: fair, resumable, and scheduled when something may expire."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from temporalio.client import ScheduleUpdate, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
+from temporalio.testing import ActivityEnvironment
 
 from activities.retention import sweeping
+from activities.retention.sweeping import Retention
 from activities.retention.turns import ProjectTurn
 from core import clock
-from core.db.database import Database
-from core.queries import projects
-from core.retention import RetentionDays, SweepOutcome
+from core.db.database import Database, Reader
+from core.db.tables import Project
+from core.queries import expired_rows, projects
+from core.retention import RetentionDays, RetentionKind, SweepOutcome, SweepTurn
 from core.temporal.retention_schedule import RetentionSchedule
-from tests.activities.retention.ages import ids_in, run_over, traces_from
+from tests.activities.retention.ages import ids_in, run_over, set_columns, traces_from
 from tests.conftest import make_project
 from tests.workflows.conftest import Stack
 from workflows import policies
@@ -91,6 +95,58 @@ async def test_a_project_with_many_expired_rows_does_not_delay_another(
     assert turns.count(other) <= 3
     first = await handle.describe()
     assert first.run_id != handle.first_execution_run_id, "it continued as new"
+
+
+async def test_a_long_sweep_finds_projects_whose_rows_expire_meanwhile(
+    stack: Stack, turns: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await make_project(stack.database, "other")
+    await traces_from(stack.database, stack.project_id, 8, OLD)
+    young = await traces_from(stack.database, other, 1, clock.now())
+    real = ProjectTurn.delete
+
+    async def delete(self: ProjectTurn, *args: object) -> object:
+        if len(turns) == 2:
+            await set_columns(stack.database, "trace", young, ingested_at=OLD)
+        return await real(self, *args)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(ProjectTurn, "delete", delete)
+    async with stack.worker(retention_traces_days=30):
+        handle = await sweep(stack, SweepState(turns_per_execution=3, look_again_seconds=0.0))
+        assert (await handle.result()).deleted == {"traces": 9}
+    assert turns.index(other) == 2, "the turn after the rows expired"
+    assert turns.count(stack.project_id) <= 9, "a project that waits gets no turns besides"
+
+
+async def test_an_hour_passes_before_a_sweep_looks_again(
+    stack: Stack, turns: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await traces_from(stack.database, stack.project_id, 4, OLD)
+    looks: list[UUID | None] = []
+    real = expired_rows.projects_after
+
+    async def projects_after(db: Reader, days: RetentionDays, **page: Any) -> Sequence[Project]:
+        looks.append(page["after"])
+        return await real(db, days, **page)
+
+    monkeypatch.setattr(expired_rows, "projects_after", projects_after)
+    async with stack.worker(retention_traces_days=30):
+        await (await sweep(stack, SweepState(turns_per_execution=2))).result()
+    assert len(turns) >= 4
+    assert looks == [None]
+
+
+async def test_a_backlog_of_traces_does_not_delay_the_other_rows_of_its_project(
+    stack: Stack, turns: list[UUID]
+) -> None:
+    await traces_from(stack.database, stack.project_id, 8, OLD)
+    run = await run_over(stack.database, stack.project_id, [], ended=OLD)
+    retention = Retention(stack.database, MONTH)
+    swept = await ActivityEnvironment().run(retention.delete_expired, SweepTurn(stack.project_id))
+    assert swept.deleted == {"traces": 1, "runs": 1}
+    assert swept.place is not None
+    assert swept.place.kind is RetentionKind.TRACES, "the next turn continues with the traces"
+    assert run.id not in await ids_in(stack.database, "eval_run", stack.project_id)
 
 
 async def test_one_sweep_deletes_a_run_that_takes_many_turns(

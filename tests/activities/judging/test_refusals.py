@@ -42,11 +42,11 @@ def test_a_gateway_that_refuses_everything_for_a_second_stops_nothing(clock: lis
         assert not seen.refused(run, str(number))
 
 
-def test_a_success_begins_the_count_anew(clock: list[float]) -> None:
+def test_an_answer_begins_the_count_anew(clock: list[float]) -> None:
     seen = Refusals()
     run, other = uuid4(), uuid4()
     for second in range(20):
         clock[0] = float(second)
         assert not seen.refused(run, str(second))
-        seen.succeeded(run)
-        seen.succeeded(other)
+        seen.answered(run)
+        seen.answered(other)

@@ -215,6 +215,19 @@ async def test_pages_of_projects_name_those_with_expired_rows(
     assert (found, pages) == (expected, 3)
 
 
+async def test_a_project_with_nothing_but_an_old_account_gets_a_turn(
+    database: Database, project_id: ProjectId
+) -> None:
+    await set_columns(database, "project", [project_id], created_at=NOW - timedelta(days=99))
+    retention = Retention(database, RetentionDays(usage=30))
+    for month, found in (("2026-11", []), ("2026-09", [project_id])):
+        async with database.write() as db:
+            await budget_accounts.open_for_month(db, project_id, month)
+        assert (await retention.find_expired(None)).project_ids == found
+    await take_turn(database, project_id, RetentionDays(usage=30))
+    assert (await retention.find_expired(None)).project_ids == []
+
+
 async def test_a_project_under_deletion_is_left_to_its_own_workflow(database: Database) -> None:
     project_id = await make_project(database)
     await traces_from(database, project_id, 1, OLD)
