@@ -171,8 +171,10 @@ class EvalRunClient:
             # Keeps asyncio from reporting the handle's error as never retrieved. Has a time-out,
             # because the SDK never sets the handle after some errors.
             handle = asyncio.ensure_future(operation.workflow_handle())
-            await asyncio.wait([handle], timeout=HANDLE_SECONDS)
-            await cancel_and_wait(handle)
+            try:
+                await asyncio.wait([handle], timeout=HANDLE_SECONDS)
+            finally:
+                await cancel_and_wait(handle)
 
     async def progress(self, run_id: UUID) -> RunProgress | None:
         """None if no worker answers in time or the workflow is not open.
