@@ -252,21 +252,15 @@ class EvalRunClient:
 
     async def cancel(self, run_id: UUID) -> None:
         """No effect if the workflow is closed or was never started. Raises Unavailable."""
-        try:
-            with unavailable(besides=RPCStatusCode.NOT_FOUND):
-                await self.handle(run_id).cancel(rpc_timeout=timedelta(seconds=REACH_SECONDS))
-        except RPCError:
-            return
+        with contextlib.suppress(RPCError), unavailable(besides=RPCStatusCode.NOT_FOUND):
+            await self.handle(run_id).cancel(rpc_timeout=timedelta(seconds=REACH_SECONDS))
 
     async def resume(self, run_id: UUID) -> None:
         """No effect if the workflow is closed or was never started. Raises Unavailable."""
-        try:
-            with unavailable(besides=RPCStatusCode.NOT_FOUND):
-                await self.handle(run_id).signal(
-                    EvalRunWorkflow.resume, rpc_timeout=timedelta(seconds=REACH_SECONDS)
-                )
-        except RPCError:
-            return
+        with contextlib.suppress(RPCError), unavailable(besides=RPCStatusCode.NOT_FOUND):
+            await self.handle(run_id).signal(
+                EvalRunWorkflow.resume, rpc_timeout=timedelta(seconds=REACH_SECONDS)
+            )
 
     async def existence(self, run_id: UUID) -> WorkflowState:
         """Raises Unavailable."""
