@@ -172,11 +172,11 @@ class Pairs:
         except NotFound:
             return None
         except JudgeFailed as error:
-            spent = attempt.budget.spent + error.spent
+            spent = attempt.budget.spent + error.paid
             return failure(pair, FailureCause.UNUSABLE_ANSWER, error.message, spent)
         except JudgeBusy as error:
             attempt.budget = attempt.budget.after_busy(error, attempt.seconds)
-            spent = attempt.budget.spent
+            spent = attempt.budget.spent + error.answered
             at_once = LANES if pair.target_type is TargetType.SESSION else 1
             if attempt.budget.overspent(traces=at_once):
                 calls = attempt.budget.fruitless_calls
@@ -214,7 +214,8 @@ class Pairs:
         )
         if attempt.budget.refusals < MAX_REFUSALS:
             raise RefusedOnce(error.message) from None
-        return failure(pair, FailureCause.REFUSED, error.message, attempt.budget.spent)
+        spent = attempt.budget.spent + error.answered
+        return failure(pair, FailureCause.REFUSED, error.message, spent)
 
     async def _known_end(self, pair: Pair) -> PairEnd | None:
         async with self._database.read() as db:

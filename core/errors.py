@@ -126,15 +126,23 @@ class BudgetReached(AssayError):
 class JudgeError(AssayError):
     """`provider` is the provider's key in `/evaluations/providers`.
 
-    `spent`: usage of the calls that were paid for before the error.
+    `spent`: usage of the calls that gave no answer. `answered`: usage of the answers before the
+    error, which are stored. A retry finds these answers and pays for them again, so only a final
+    failure adds `answered`.
     """
 
     def __init__(self, message: str, *, provider: str) -> None:
         super().__init__(message)
         self.provider = provider
         self.spent = Usage()
+        self.answered = Usage()
 
-    def having_spent(self, usage: Usage) -> Self:
+    @property
+    def paid(self) -> Usage:
+        """The usage that a final failure records."""
+        return self.spent + self.answered
+
+    def having_spent(self, usage: Usage, answered: Usage | None = None) -> Self:
         """Returns a copy, because several waiters of one call share the error and only one of them
         pays.
         """
@@ -142,6 +150,7 @@ class JudgeError(AssayError):
         twin.args = self.args
         twin.__dict__.update(self.__dict__)
         twin.spent = usage
+        twin.answered = answered or Usage()
         return twin
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
-from core.errors import JudgeBusy, JudgeError, JudgeFailed
+from core.errors import JudgeError, JudgeFailed
 from core.trace_model import Trace
 from evals import questions, sent_questions
 from evals.case import TraceCase
@@ -53,36 +53,18 @@ class Evaluation:
 class Asking:
     """The usage of one metric's questions about one trace.
 
-    `own`: calls for this metric alone. `shares`: its shares of calls for several metrics. A retry
-    finds the shared answer again, and takes its share again. `asked_with`: the metrics that were
-    planned together. `prompts`: the hashes of the sent prompts, so that they can be written again
-    later.
+    `usage`: the calls for this metric alone, and its shares of calls for several metrics.
+    `asked_with`: the metrics that were planned together. `prompts`: the hashes of the sent prompts,
+    so that they can be written again later.
     """
 
-    own: Usage = field(default_factory=Usage)
-    shares: Usage = field(default_factory=Usage)
+    usage: Usage = field(default_factory=Usage)
     asked: bool = False
     shared_by: int = 1
     unknown_steps: int = 0
     answer_tokens: int = 0
     asked_with: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
-
-    @property
-    def usage(self) -> Usage:
-        return self.shares + self.own
-
-    def spent_on(self, error: JudgeError) -> Usage:
-        """The usage that the pair has paid for when this error ends the attempt.
-
-        If the attempt will be repeated, shares do not count, because the next attempt pays them.
-        The calls of an unanswered question then count as repairs, because the question is asked
-        again.
-        """
-        if isinstance(error, JudgeFailed):
-            return self.usage + error.spent
-        earlier = self.own if isinstance(error, JudgeBusy) else self.usage
-        return earlier + error.spent.as_repairs()
 
 
 async def evaluate(  # noqa: PLR0913 metric, trace, judge and context are separate values
@@ -108,7 +90,10 @@ async def evaluate(  # noqa: PLR0913 metric, trace, judge and context are separa
     try:
         outcome = _settled(await _judged(metric, transcript, judge, together, asking), metric.name)
     except JudgeError as error:
-        raise error.having_spent(asking.spent_on(error)) from None
+        # The question may be asked again; its calls without an answer then count as repairs.
+        final = isinstance(error, JudgeFailed)
+        spent = error.spent if final else error.spent.as_repairs()
+        raise error.having_spent(spent, asking.usage) from None
     if asking.asked and judge.model == OFFLINE_MODEL:
         outcome = _marked_as_baseline(outcome)
     metadata = _verdict(outcome, metric)
@@ -187,7 +172,7 @@ async def _answer(
         shared = questions.question(group, transcript, judge.input_tokens)
         asking.prompts.append(sent_questions.digest(shared))
         judgement = await judge.ask(replace(shared, place=place))
-        asking.shares += judgement.usage
+        asking.usage += judgement.usage
         asking.shared_by = max(asking.shared_by, len(group))
         found = questions.part_of(part, judgement.answer, transcript)
         if found is not None:
@@ -196,7 +181,7 @@ async def _answer(
     if judge.model != OFFLINE_MODEL:
         asking.prompts.append(sent_questions.digest(alone))
     judgement = await judge.ask(alone)
-    asking.own += judgement.usage.as_repairs() if len(group) > 1 else judgement.usage
+    asking.usage += judgement.usage.as_repairs() if len(group) > 1 else judgement.usage
     answer: BaseModel = judgement.answer
     return questions.within(part, answer)
 

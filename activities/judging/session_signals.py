@@ -173,7 +173,7 @@ class SignalJudge:
         except NotFound:
             return None
         except JudgeFailed as error:
-            score = failed_score(pair, error.message, error.spent)
+            score = failed_score(pair, error.message, error.paid)
         else:
             score = successful_score(pair, evaluation, reading.trace.environment)
         if not await self._judging.ledger.keep_score(score):

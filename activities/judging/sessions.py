@@ -206,5 +206,8 @@ def raise_the_worst(errors: Sequence[BaseException]) -> None:
     )
     if not isinstance(worst, JudgeError):
         raise worst
-    spent = (error.spent for error in errors if isinstance(error, JudgeError))
-    raise worst.having_spent(reduce(add, spent, Usage()))
+    judge_errors = [error for error in errors if isinstance(error, JudgeError)]
+    raise worst.having_spent(
+        reduce(add, (error.spent for error in judge_errors), Usage()),
+        reduce(add, (error.answered for error in judge_errors), Usage()),
+    )

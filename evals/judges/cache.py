@@ -67,13 +67,14 @@ class Paid(Generic[A]):
     def share(self, question: Question[A], payer: str, *, first: bool) -> Usage:
         """The usage that the score of one caller records.
 
-        For a question about one metric, the first caller that gets the answer pays. A question
-        about several metrics is paid in shares by the pairs of the trace and run that asked it.
+        The pairs of the trace and run that asked pay, each its share. A later attempt at a pair
+        takes its share again, because the score of an earlier attempt may not be written. A caller
+        of another run pays for a question about one metric only if the caller that asked was
+        cancelled during the call.
         """
-        if question.shared_by > 1:
-            if self.paid_by == payer:
-                return self.usage.share(question.place, question.shared_by)
-        elif first and not self.recalled:
+        if self.paid_by == payer:
+            return self.usage.share(question.place, question.shared_by)
+        if first and not self.recalled and question.shared_by == 1:
             return self.usage
         return Usage(cached_calls=1)
 

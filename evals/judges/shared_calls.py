@@ -34,12 +34,13 @@ class SharedCalls(Generic[Key, Value]):
     ) -> tuple[Value, bool]:
         """The result of the call, and whether this caller pays for it.
 
-        Raises the JudgeError of the call. Only the error of the paying caller has `spent`.
+        Raises the JudgeError of the call. Only the error of the paying caller has usage.
         """
         outcome: _Outcome[Value] = await self._calls.join(key, lambda: _outcome(ask))
         pays, outcome.paid_for = not outcome.paid_for, True
-        if outcome.error is not None:
-            raise outcome.error.having_spent(outcome.error.spent if pays else Usage()) from None
+        error = outcome.error
+        if error is not None:
+            raise (error if pays else error.having_spent(Usage())) from None
         return outcome.value, pays  # type: ignore[return-value]  # set if there is no error
 
 

@@ -4,11 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from temporalio.client import WorkflowFailureError
 
+from activities.judging import retry_budget
+from activities.judging.write_buffer import WriteBuffer
 from core.db.tables import EvalRun
 from core.errors import JudgeBusy, JudgeUnusable
 from core.ids import RunStatus, ScoreStatus
+from core.queries.run_pairs import NewScore
 from evals.judges.protocol import Question, Usage
 from tests.workflows.conftest import METRICS, Stack
 from tests.workflows.judges import Doors
@@ -83,6 +87,78 @@ async def test_a_part_that_cannot_be_judged_now_holds_up_no_other(stack: Stack) 
     assert [score.status for score in scores] == [ScoreStatus.SUCCESS] * 3
     # The shared call, and the call for the part alone.
     assert sum(score.judge_calls for score in scores) == 2
+
+
+@pytest.mark.parametrize("alone_fails", [False, True], ids=["once", "for good"])
+async def test_a_refused_part_costs_its_share_of_the_shared_call_once(
+    stack: Stack, alone_fails: bool
+) -> None:
+    async def refuse_alone(question: Question[Any], times: int) -> None:
+        if question.shared_by == 1 and (alone_fails or times == 1):
+            refusal = JudgeUnusable("403", provider="scripted", unmistakable=False)
+            raise refusal.having_spent(Usage(calls=1, prompt_tokens=7, cost_usd=0.0005))
+
+    stack.judges.script = refuse_alone
+    stack.judges.spoiled = frozenset({"tool_correctness"})
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        await stack.handle(run).result()
+    scores = await stack.scores(run)
+    failed = [score.name for score in scores if score.status is ScoreStatus.FAILED]
+    assert failed == (["tool_correctness"] if alone_fails else [])
+    answered = 1 if alone_fails else 2
+    refused = stack.judges.asked.total() - answered
+    assert refused >= 1
+    assert sum(score.judge_calls for score in scores) == refused + answered
+    tokens = sum(score.prompt_tokens for score in scores)
+    assert tokens == refused * 7 + answered * 100
+    cost = sum(score.cost_usd or 0 for score in scores)
+    assert cost == pytest.approx(refused * 0.0005 + answered * 0.001)
+
+
+async def test_a_pair_that_gives_up_pays_its_share_of_the_shared_call(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry_budget, "MAX_OUTAGE_SECONDS", 0.1)
+
+    async def busy_alone(question: Question[Any], _times: int) -> None:
+        if question.shared_by == 1:
+            raise JudgeBusy("503", provider="scripted", retry_after=0.1)
+
+    stack.judges.script = busy_alone
+    stack.judges.spoiled = frozenset({"tool_correctness"})
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        await stack.handle(run).result()
+    scores = await stack.scores(run)
+    assert [score.name for score in scores if score.status is ScoreStatus.FAILED] == [
+        "tool_correctness"
+    ]
+    assert sum(score.prompt_tokens for score in scores) == 100
+    assert sum(score.cost_usd or 0 for score in scores) == pytest.approx(0.001)
+
+
+async def test_an_answer_is_paid_by_the_attempt_that_writes_its_score(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[NewScore] = []
+    write = WriteBuffer.keep_score
+
+    async def unavailable_once(self: WriteBuffer, score: NewScore) -> bool:
+        writes.append(score)
+        if len(writes) == 1:
+            raise OperationalError("", {}, Exception("The database is restarting."))
+        return await write(self, score)
+
+    monkeypatch.setattr(WriteBuffer, "keep_score", unavailable_once)
+    async with stack.worker():
+        run = await stack.post(traces=1, metric_names=["step_efficiency"])
+        await stack.handle(run).result()
+    assert len(writes) == 2
+    assert stack.judges.asked.total() == 1
+    [score] = await stack.scores(run)
+    assert (score.judge_calls, score.cached_calls) == (1, 0)
+    assert score.cost_usd == pytest.approx(0.001)
 
 
 async def test_a_lost_worker_leaves_its_bundle_to_single_pairs(stack: Stack) -> None:

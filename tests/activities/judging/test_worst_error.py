@@ -30,10 +30,13 @@ def test_a_rate_limit_is_reported_before_the_end_of_a_time_slice(
 
 
 def test_the_error_carries_what_all_of_them_spent() -> None:
-    spent = [BUSY.having_spent(Usage(calls=2)), BAD_KEY.having_spent(Usage(calls=3))]
+    errors = [
+        BUSY.having_spent(Usage(calls=2), answered=Usage(calls=10)),
+        BAD_KEY.having_spent(Usage(calls=3), answered=Usage(calls=20)),
+    ]
     with pytest.raises(JudgeError) as raised:
-        raise_the_worst(spent)
-    assert raised.value.spent.calls == 5
+        raise_the_worst(errors)
+    assert (raised.value.spent.calls, raised.value.answered.calls) == (5, 30)
 
 
 def test_without_errors_nothing_is_raised() -> None:
