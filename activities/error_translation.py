@@ -4,6 +4,7 @@ import functools
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final, ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.work_ids import working_on
 from core.db import dialect
 from core.errors import AssayError, JudgeBusy, JudgeUnusable, NoPermit, NotFound, PermitWait
+from core.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +119,13 @@ def translate(error: Exception, *, attempt: int, final: bool = False) -> Applica
                 type=UNEXPECTED,
                 non_retryable=final,
             )
+
+
+def with_usage(ended: ApplicationError, usage: Usage) -> ApplicationError:
+    """The final error of a pair, whose details state the usage of all attempts."""
+    return ApplicationError(
+        ended.message, asdict(usage), type=ended.type, non_retryable=ended.non_retryable
+    )
 
 
 def _type_of(error: JudgeBusy) -> str:

@@ -9,11 +9,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.error_translation import (
+    RUN_STOPPED,
     UNEXPECTED,
     RefusedOnce,
     cause_of,
     translate,
     translate_errors,
+    with_usage,
 )
 from activities.judging.attempt import AttemptState, Stage
 from activities.judging.heartbeat import heartbeating
@@ -47,7 +49,6 @@ from core.ids import ProjectId, ScoreStatus, TargetType
 from core.open_target import OpenTarget
 from core.queries import run_pairs
 from core.telemetry.measures import FailureCause
-from core.usage import Usage
 
 log = logging.getLogger("assay.worker")
 
@@ -122,7 +123,7 @@ class Pairs:
         pair = await self._reader.read(failed.pair)
         if pair is None:
             return PairEnd.CLOSED
-        return await self._store(failure(pair, FailureCause.GIVEN_UP, failed.reason, Usage()))
+        return await self._store(failure(pair, FailureCause.GIVEN_UP, failed.reason, failed.spent))
 
     async def _try(self, ref: PairRef, attempt: AttemptState) -> PairTry:
         """Raises JudgeUnusable if no pair of the run can succeed."""
@@ -202,6 +203,7 @@ class Pairs:
                 trace, evaluation = await self._judging.evaluate_trace(pair)
             environment = trace.environment
             del transcript
+        attempt.answers = evaluation.usage
         return success(pair, evaluation.including(attempt.budget.spent), environment)
 
     def _refused(self, pair: Pair, error: JudgeUnusable, attempt: AttemptState) -> EndedPair:
@@ -251,8 +253,11 @@ def _reported(error: Exception, attempt: AttemptState) -> ApplicationError:
         unexpected=unexpected if ended.type == UNEXPECTED else attempt.budget.unexpected,
     )
     attempt.end()
-    if not ended.non_retryable:
-        activity.heartbeat(attempt.details)
+    if ended.type == RUN_STOPPED:
+        return ended
+    if ended.non_retryable:
+        return with_usage(ended, attempt.budget.spent + attempt.answers)
+    activity.heartbeat(attempt.details)
     return ended
 
 

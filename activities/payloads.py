@@ -2,7 +2,7 @@
 Temporal's history keeps them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -67,8 +67,11 @@ class PairTry:
 
 @dataclass(frozen=True)
 class FailedPair:
+    """`spent`: the usage of all attempts at the pair."""
+
     pair: PairRef
     reason: str
+    spent: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ async def run_bounded(
     """Works on at most `width` jobs at once, and returns the errors that stopped it.
 
     After the first error no further job begins, but open jobs are finished, because their calls may
-    have been paid for. Cancellation ends all jobs at once.
+    have been paid for. Cancellation ends all jobs at once; all have ended when it is raised.
     """
     left = iter(jobs)
     errors: list[BaseException] = []
@@ -37,8 +37,7 @@ async def run_bounded(
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
             errors += [error for task in done if (error := task.exception()) is not None]
     finally:
-        for task in pending:
-            task.cancel()
+        await cancel_and_wait(*pending)
     return errors
 
 

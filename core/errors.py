@@ -116,11 +116,12 @@ class NotStarted(AssayError):
 
 
 class BudgetReached(AssayError):
-    """`run_id`: the run of the call."""
+    """`run_id`: the run of the call. `spent`: usage of the calls for the same question before."""
 
     def __init__(self, run_id: object) -> None:
         super().__init__("The budget has no room for the next judge call; the run is paused.")
         self.run_id = run_id
+        self.spent = Usage()
 
 
 class JudgeError(AssayError):

@@ -1,7 +1,9 @@
 """Usage of judge calls, and durations."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Usage:
     latency_ms: int = 0
     repair_calls: int = 0
     repair_cost_usd: float | None = 0.0
+
+    @classmethod
+    def of_saved(cls, saved: Mapping[str, Any] | None) -> "Usage":
+        """Reads a dictionary of this or another release; unknown entries are ignored."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in (saved or {}).items() if name in names})
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(

@@ -93,7 +93,7 @@ async def evaluate(  # noqa: PLR0913 metric, trace, judge and context are separa
         # The question may be asked again; its calls without an answer then count as repairs.
         final = isinstance(error, JudgeFailed)
         spent = error.spent if final else error.spent.as_repairs()
-        raise error.having_spent(spent, asking.usage) from None
+        raise error.having_spent(spent, asking.usage + error.answered) from None
     if asking.asked and judge.model == OFFLINE_MODEL:
         outcome = _marked_as_baseline(outcome)
     metadata = _verdict(outcome, metric)

@@ -167,7 +167,7 @@ class PairJudging:
             stop_if_fatal(error, summary)
             return await workflow.execute_activity_method(
                 Pairs.fail_pair,
-                FailedPair(pair, reason=reason_of(error)),
+                FailedPair(pair, reason=reason_of(error), spent=usage_of(error, pair)),
                 summary=summary,
                 **BOOKKEEPING,
             )
@@ -201,6 +201,14 @@ def stop_if_fatal(error: ActivityError, pair: str) -> None:
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type == RUN_STOPPED:
         raise ApplicationError(cause.message, pair, type=RUN_STOPPED, non_retryable=True) from error
+
+
+def usage_of(error: ActivityError, pair: PairRef) -> Usage:
+    """The usage of all attempts; only that of the bundle if the last attempt reported none."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return Usage.of_saved(cause.details[0])
+    return pair.tried or Usage()
 
 
 def reason_of(error: ActivityError) -> str:

@@ -171,8 +171,10 @@ class EvalRunClient:
             # Keeps asyncio from reporting the handle's error as never retrieved. Has a time-out,
             # because the SDK never sets the handle after some errors.
             handle = asyncio.ensure_future(operation.workflow_handle())
-            await asyncio.wait([handle], timeout=HANDLE_SECONDS)
-            await cancel_and_wait(handle)
+            try:
+                await asyncio.wait([handle], timeout=HANDLE_SECONDS)
+            finally:
+                await cancel_and_wait(handle)
 
     async def progress(self, run_id: UUID) -> RunProgress | None:
         """None if no worker answers in time or the workflow is not open.
@@ -250,21 +252,15 @@ class EvalRunClient:
 
     async def cancel(self, run_id: UUID) -> None:
         """No effect if the workflow is closed or was never started. Raises Unavailable."""
-        try:
-            with unavailable(besides=RPCStatusCode.NOT_FOUND):
-                await self.handle(run_id).cancel(rpc_timeout=timedelta(seconds=REACH_SECONDS))
-        except RPCError:
-            return
+        with contextlib.suppress(RPCError), unavailable(besides=RPCStatusCode.NOT_FOUND):
+            await self.handle(run_id).cancel(rpc_timeout=timedelta(seconds=REACH_SECONDS))
 
     async def resume(self, run_id: UUID) -> None:
         """No effect if the workflow is closed or was never started. Raises Unavailable."""
-        try:
-            with unavailable(besides=RPCStatusCode.NOT_FOUND):
-                await self.handle(run_id).signal(
-                    EvalRunWorkflow.resume, rpc_timeout=timedelta(seconds=REACH_SECONDS)
-                )
-        except RPCError:
-            return
+        with contextlib.suppress(RPCError), unavailable(besides=RPCStatusCode.NOT_FOUND):
+            await self.handle(run_id).signal(
+                EvalRunWorkflow.resume, rpc_timeout=timedelta(seconds=REACH_SECONDS)
+            )
 
     async def existence(self, run_id: UUID) -> WorkflowState:
         """Raises Unavailable."""

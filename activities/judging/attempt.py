@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from activities.judging.retry_budget import RetryBudget
+from core.usage import Usage
 
 
 class Stage(StrEnum):
@@ -19,10 +21,13 @@ class Stage(StrEnum):
 
 
 class AttemptState:
-    """`pair`: metric and target as text, for readers of the heartbeat in Temporal."""
+    """`pair`: metric and target as text, for readers of the heartbeat in Temporal. `answers`: the
+    usage of the answers behind a score that is not written yet.
+    """
 
     def __init__(self, budget: RetryBudget, pair: str) -> None:
         self.budget = budget
+        self.answers = Usage()
         self._pair = pair
         self.stage = Stage.READING
         self._began = self._stage_began = time.monotonic()
@@ -43,6 +48,10 @@ class AttemptState:
     def answered(self) -> None:
         """Records that the judge has answered one of several questions."""
         self.budget = self.budget.after_answer()
+
+    def spend(self, usage: Usage) -> None:
+        """Adds the usage of calls that gave no answer."""
+        self.budget = replace(self.budget, spent=self.budget.spent + usage)
 
     @contextmanager
     def at(self, stage: Stage) -> Iterator[None]:

@@ -70,9 +70,9 @@ class RetryBudget:
         """
         if details and isinstance(details[0], dict):
             saved = _known(cls, details[0])
-            return cls(**saved | {"spent": Usage(**_known(Usage, saved.get("spent")))})
+            return cls(**saved | {"spent": Usage.of_saved(saved.get("spent"))})
         since, spent, provider = [*details, None, None, None][:3]
-        return cls(outage_since=since, provider=provider, spent=Usage(**_known(Usage, spent)))
+        return cls(outage_since=since, provider=provider, spent=Usage.of_saved(spent))
 
     @property
     def details(self) -> dict[str, Any]:

@@ -106,7 +106,15 @@ class SessionJudging:
                     raise TimeSliceExpired
                 await self._judge(pair, missing, session_signals, bearing)
 
-            raise_the_worst(await run_bounded(missing, judge, width=LANES))
+            errors = await run_bounded(missing, judge, width=LANES)
+            try:
+                raise_the_worst(errors)
+            except JudgeError:
+                raise
+            except BaseException:
+                # This error has no usage, so the attempt keeps the usage of the others.
+                bearing.spend(usage_of(errors))
+                raise
         return session_signals
 
     async def _gather(
@@ -206,8 +214,10 @@ def raise_the_worst(errors: Sequence[BaseException]) -> None:
     )
     if not isinstance(worst, JudgeError):
         raise worst
-    judge_errors = [error for error in errors if isinstance(error, JudgeError)]
-    raise worst.having_spent(
-        reduce(add, (error.spent for error in judge_errors), Usage()),
-        reduce(add, (error.answered for error in judge_errors), Usage()),
-    )
+    answered = (error.answered for error in errors if isinstance(error, JudgeError))
+    raise worst.having_spent(usage_of(errors), reduce(add, answered, Usage()))
+
+
+def usage_of(errors: Sequence[BaseException]) -> Usage:
+    """The usage of the calls that gave no answer."""
+    return reduce(add, (error.spent for error in errors if isinstance(error, JudgeError)), Usage())

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from core.concurrency import cancel_and_wait
-from core.errors import BudgetReached
+from core.errors import BudgetReached, JudgeError
 from core.json_codec import canonical
 from core.judgement import CLAIM_SECONDS, StoredJudgement
 from core.telemetry.measures import QUESTIONS, Answerer
@@ -186,11 +186,36 @@ class RememberingJudge(DelegatingJudge):
                 await self._store.release(key)
 
     async def _ask_anew(self, key: str, question: Question[A]) -> Paid[A]:
-        judgement = await self._judge.ask(replace(question, spending=self._spending()))
-        usage = judgement.usage
-        stored = StoredJudgement(
+        spending = self._spending()
+        # Only a budget interrupts a question between two calls.
+        earlier = Usage() if spending is None else await self._spent_before(question)
+        try:
+            judgement = await self._judge.ask(replace(question, spending=spending))
+        except BudgetReached as error:
+            if error.spent.calls:
+                spent = earlier + error.spent.as_repairs()
+                await self._store.put(self._interrupted(question), self._stored({}, spent))
+            raise
+        except JudgeError as error:
+            raise error.having_spent(error.spent, earlier) from None
+        usage = earlier + judgement.usage
+        stored = self._stored(judgement.answer.model_dump(mode="json"), usage)
+        for where in {key, self.key(question)}:
+            await self._store.put(where, stored)
+        return Paid(judgement.answer, usage, self._payer, recalled=False)
+
+    def _interrupted(self, question: Question[A]) -> str:
+        """The key of the usage of the calls before the pause of the run."""
+        return self.key(question, f"interrupted:{self._payer}")
+
+    async def _spent_before(self, question: Question[A]) -> Usage:
+        stored = await self._store.get(self._interrupted(question))
+        return Usage() if stored is None else stored.usage
+
+    def _stored(self, answer: dict[str, Any], usage: Usage) -> StoredJudgement:
+        return StoredJudgement(
             model=self.model,
-            answer=judgement.answer.model_dump(mode="json"),
+            answer=answer,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cost_usd=usage.cost_usd,
@@ -199,9 +224,6 @@ class RememberingJudge(DelegatingJudge):
             repair_cost_usd=usage.repair_cost_usd,
             paid_by=self._payer,
         )
-        for where in {key, self.key(question)}:
-            await self._store.put(where, stored)
-        return Paid(judgement.answer, usage, self._payer, recalled=False)
 
     async def _recall(self, key: str, question: Question[A]) -> Paid[A] | None:
         stored = await self._store.get(key)

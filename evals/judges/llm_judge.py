@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from core.errors import JudgeBusy, JudgeError, JudgeFailed
+from core.errors import BudgetReached, JudgeBusy, JudgeError, JudgeFailed
 from core.truncation import truncate
 from evals.judges.answer_format import Mode, Unreadable, correction, instructions, read
 from evals.judges.bill import Bill
@@ -108,6 +108,9 @@ class ProviderJudge:
             return await self._answered(question, sent, bill)
         except JudgeError as error:
             raise error.having_spent(bill.usage) from None
+        except BudgetReached as error:
+            error.spent = bill.usage
+            raise
 
     async def _answered(self, question: Question[A], sent: RequestSent, bill: Bill) -> Judgement[A]:
         messages: list[Message] = [{"role": "user", "content": sent.prompt}]

@@ -57,6 +57,28 @@ async def test_cancelling_ends_everything_at_once() -> None:
     assert sorted(ended) == [0, 1]
 
 
+async def test_a_cancelled_caller_ends_after_its_lanes() -> None:
+    begun, may_end, ending, ended = asyncio.Event(), asyncio.Event(), asyncio.Event(), []
+
+    async def work(job: int) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await may_end.wait()
+            ended.append(job)
+
+    task = asyncio.create_task(run_bounded(range(10), work, width=2))
+    await begun.wait()
+    task.cancel()
+    await ending.wait()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(ended) == [0, 1]
+
+
 class Deaf:
     """Work that loses its first cancellation, as some libraries do."""
 

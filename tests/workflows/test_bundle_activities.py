@@ -161,6 +161,43 @@ async def test_an_answer_is_paid_by_the_attempt_that_writes_its_score(
     assert score.cost_usd == pytest.approx(0.001)
 
 
+async def test_a_pair_that_temporal_gives_up_records_what_its_bundle_spent(stack: Stack) -> None:
+    async def busy_then_broken(question: Question[Any], times: int) -> None:
+        if times > 1:
+            raise KeyError("a bug")
+        busy = JudgeBusy("503", provider="scripted", retry_after=0.1)
+        raise busy.having_spent(Usage(calls=1, prompt_tokens=100, cost_usd=0.002))
+
+    stack.judges.script = busy_then_broken
+    async with stack.worker():
+        run = await stack.post(traces=1, with_pairs=True)
+        await stack.handle(run).result()
+    scores = await stack.scores(run)
+    assert [score.status for score in scores] == [ScoreStatus.FAILED] * 3
+    assert sum(score.judge_calls for score in scores) == 1
+    assert sum(score.cost_usd or 0 for score in scores) == pytest.approx(0.002)
+
+
+async def test_a_pair_whose_score_cannot_be_written_records_its_answer(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = WriteBuffer.keep_score
+
+    async def unless_successful(self: WriteBuffer, score: NewScore) -> bool:
+        if score.status is ScoreStatus.SUCCESS:
+            raise KeyError("a bug")
+        return await write(self, score)
+
+    monkeypatch.setattr(WriteBuffer, "keep_score", unless_successful)
+    async with stack.worker():
+        run = await stack.post(traces=1, metric_names=["step_efficiency"])
+        await stack.handle(run).result()
+    assert stack.judges.asked.total() == 1
+    [score] = await stack.scores(run)
+    assert (score.status, score.judge_calls) == (ScoreStatus.FAILED, 1)
+    assert score.cost_usd == pytest.approx(0.001)
+
+
 async def test_a_lost_worker_leaves_its_bundle_to_single_pairs(stack: Stack) -> None:
     doors = stack.judges.script = Doors()
     async with stack.worker():

@@ -1,13 +1,16 @@
 """How long a pair keeps retrying its provider."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from activities.judging import retry_budget
 from core.errors import JudgeBusy, JudgeFailed
-from core.ids import RunStatus, ScoreStatus
+from core.ids import RunStatus, ScoreStatus, TargetType
 from evals.judges.protocol import Question, Usage
+from tests.factories import store_traces
+from tests.fakes import FakeEmbedder
 from tests.workflows.conftest import Stack
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -104,3 +107,34 @@ async def test_what_a_failed_pair_cost_is_on_the_bill(stack: Stack) -> None:
     row = await stack.row(run)
     assert row.usage is not None
     assert row.usage["judge_calls"] == 3
+
+
+async def test_an_unexpected_error_drops_no_usage_of_another_trace(
+    stack: Stack,
+) -> None:
+    stack.judges.embeds = FakeEmbedder()
+    await store_traces(stack.database, stack.project_id, 2, session_id="s")
+    both, first = asyncio.Barrier(2), set[str]()
+
+    async def one_busy_one_broken(question: Question[Any], _times: int) -> None:
+        if question.trace in first or len(first) == 2:
+            return
+        first.add(question.trace)
+        broken = len(first) == 1
+        await both.wait()
+        if broken:
+            raise KeyError("a bug")
+        busy = JudgeBusy("503", provider="scripted", retry_after=0.1)
+        raise busy.having_spent(Usage(calls=1, prompt_tokens=7))
+
+    stack.judges.script = one_busy_one_broken
+    async with stack.worker():
+        run = await stack.post(
+            traces=0, target_type=TargetType.SESSION, metric_names=["agent_reliability"]
+        )
+        async with asyncio.timeout(20):
+            await stack.handle(run).result()
+    scores = await stack.scores(run)
+    assert {score.status for score in scores} == {ScoreStatus.SUCCESS}
+    [session] = [score for score in scores if score.target_type is TargetType.SESSION]
+    assert (session.judge_calls, session.prompt_tokens) == (1, 7)

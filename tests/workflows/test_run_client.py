@@ -81,6 +81,25 @@ async def test_a_start_that_is_cancelled_while_it_waits_for_the_handle_ends(
     assert starting.cancelled()
 
 
+async def test_no_wait_for_the_handle_outlives_a_start_that_is_cancelled_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_client, "HANDLE_SECONDS", 60)
+    client = NeverAnswering()
+    runs = EvalRunClient(cast("Client", client), task_queue="q")
+    before = asyncio.all_tasks()
+    starting = asyncio.create_task(runs.start(new_run(ProjectId(uuid4())).spec, wait_seconds=60))
+    await client.asked.wait()
+    starting.cancel()
+    async with asyncio.timeout(5):
+        while not asyncio.all_tasks() - before - {starting}:
+            await asyncio.sleep(0)  # until it waits for the handle
+        starting.cancel()
+        await asyncio.wait([starting])
+    assert starting.cancelled()
+    assert asyncio.all_tasks() == before
+
+
 PROGRESS = RunProgress(RunStatus.RUNNING, total_targets=4, evaluated_count=1, failed_count=0)
 
 

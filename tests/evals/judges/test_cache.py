@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from evals.judges import cache
 from evals.judges.cache import Questions, RememberingJudge
 from evals.judges.offline import OFFLINE_MODEL, RulesJudge
 from evals.judges.protocol import Judge, Judgement, Question, Usage
+from evals.judges.spending import Spending
 from tests.fakes import ONE_CALL, ScriptedJudge, Shelf
 
 
@@ -39,8 +41,9 @@ def remembering(
     flights: Questions | None = None,
     payer: str = "",
     scope: str = "",
+    spending: Callable[[], Spending | None] = lambda: None,
 ) -> RememberingJudge:
-    return RememberingJudge(judge, shelf or Shelf(), flights or Questions(), payer, scope)
+    return RememberingJudge(judge, shelf or Shelf(), flights or Questions(), payer, scope, spending)
 
 
 async def settled() -> None:

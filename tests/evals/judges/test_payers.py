@@ -1,14 +1,17 @@
 """Who pays for a stored answer, and which share."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from core.errors import BudgetReached
 from core.judgement import StoredJudgement
 from evals.judges.cache import Questions
 from evals.judges.protocol import Judgement, Question, Usage
+from evals.judges.spending import UNLIMITED, Hold
 from tests.evals.judges.test_cache import (
     ANOTHER_RUN,
     ANSWER,
@@ -88,3 +91,34 @@ async def test_nobody_pays_for_an_answer_of_an_unknown_payer() -> None:
     memory = remembering(judge, shelf, payer=RUN)
     shelf.kept[memory.key(question())] = StoredJudgement(answer=ANSWER.model_dump())
     assert (await memory.ask(question())).usage == Usage(cached_calls=1)
+
+
+class Pausing(ScriptedJudge):
+    """The run's budget has no room for the repair of the first answer."""
+
+    async def ask(self, question: Question[Any]) -> Judgement[Any]:
+        judgement = await super().ask(question)
+        if len(self.questions) == 1:
+            error = BudgetReached("run 1")
+            error.spent = ONE_CALL
+            raise error
+        return judgement
+
+
+class Unlimited:
+    def hold(self, *, prompt_bytes: int, answer_tokens: int) -> AbstractAsyncContextManager[Hold]:
+        return UNLIMITED
+
+
+async def test_the_calls_before_a_pause_are_paid_after_it() -> None:
+    judge, shelf, usages = Pausing({"task": ANSWER}), Shelf(), []
+    with pytest.raises(BudgetReached):
+        await remembering(judge, shelf, payer=RUN, spending=Unlimited).ask(question())
+    for _ in range(2):
+        again = remembering(judge, shelf, payer=RUN, spending=Unlimited)
+        usages.append((await again.ask(question())).usage)
+    assert len(judge.questions) == 2
+    assert [(usage.calls, usage.repair_calls) for usage in usages] == [(2, 1)] * 2
+    assert usages[-1].cost_usd == pytest.approx(0.002)
+    other = remembering(judge, shelf, payer=ANOTHER_RUN, spending=Unlimited)
+    assert (await other.ask(question())).usage == Usage(cached_calls=1)
