@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.db.database import Database
 from core.db.tables import EvalRun
 from core.errors import JudgeBusy
 from core.ids import RunStatus
+from core.periodic import repeating
 from core.queries import run_rows
 from core.run_spec import RunSpec
 from core.settings import Settings
@@ -252,7 +254,9 @@ async def test_workflow_code_that_fails_is_told_of_and_its_run_can_be_cancelled(
         await doors.reached.wait()
         # From the next workflow task on, other code replays the recorded history.
     broken = Worker(stack.client, task_queue=stack.task_queue, workflows=[OtherCode])
-    async with broken:
+    # Reports like a worker, because a run without any worker has another sentence.
+    report = partial(service.publish, provider("scripted"))
+    async with broken, repeating(report, every=1.0, at_once=True):
         await stack.handle(run).signal("waits_for", "a task for the workflow")
         await until_it_says(service, run, r"^the workflow code of the run fails \(attempt \d+\)")
         answer = await service.client.post(f"/evaluations/trace-runs/{run.id}/cancel")
