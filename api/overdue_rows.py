@@ -33,7 +33,7 @@ class OverdueRows:
         self._last_round: Mapping[str, float] = {}
 
     async def seconds(self) -> Mapping[str, float]:
-        """The longest wait of each kind that expires, as far as known.
+        """The longest known wait, in seconds, of each kind that expires.
 
         Empty if the database cannot be read.
         """

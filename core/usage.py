@@ -1,9 +1,11 @@
 """Usage of judge calls, and durations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from core.saved_fields import known_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,7 @@ class Usage:
     @classmethod
     def of_saved(cls, saved: Mapping[str, Any] | None) -> "Usage":
         """Reads a dictionary of this or another release; unknown entries are ignored."""
-        names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in (saved or {}).items() if name in names})
+        return cls(**known_fields(cls, saved))
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(

@@ -3,8 +3,7 @@
 Heartbeat details carry the budget from one attempt to the next.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from temporalio import activity
 
 from core import clock
 from core.errors import JudgeBusy
+from core.saved_fields import known_fields
 from core.usage import Usage
 
 MAX_OUTAGE_SECONDS: Final = 20 * 60.0
@@ -69,7 +69,7 @@ class RetryBudget:
         or a newer release, whose additions are ignored.
         """
         if details and isinstance(details[0], dict):
-            saved = _known(cls, details[0])
+            saved = known_fields(cls, details[0])
             return cls(**saved | {"spent": Usage.of_saved(saved.get("spent"))})
         since, spent, provider = [*details, None, None, None][:3]
         return cls(outage_since=since, provider=provider, spent=Usage.of_saved(spent))
@@ -137,11 +137,6 @@ class RetryBudget:
     def worker_losses(self, attempt: int) -> int:
         """The number of attempts directly before this one that ended without a report."""
         return attempt - 1 - self.reported_attempt
-
-
-def _known(of: type[Any], saved: Mapping[str, Any] | None) -> dict[str, Any]:
-    names = {field.name for field in fields(of)}
-    return {name: value for name, value in (saved or {}).items() if name in names}
 
 
 def budget_of_activity(spent_before: Usage | None = None) -> RetryBudget:

@@ -23,10 +23,9 @@ async def schedule(
     client: Client, database: Database, settings: Settings
 ) -> CheckResult | list[CheckResult]:
     async with database.read() as db:
-        wanted = await expired_rows.is_wanted(db, settings.retention)
+        if not await expired_rows.is_wanted(db, settings.retention):
+            return fine(RETENTION, "Nothing is deleted by age.")
         page = await expired_rows.overdue(db, settings.retention, clock.now())
-    if not wanted:
-        return fine(RETENTION, "Nothing is deleted by age.")
     late = page.late
     worst = max(late.values(), default=timedelta())
     made = RetentionSchedule(client, task_queue=settings.task_queue)

@@ -53,7 +53,7 @@ async def delete_some(
 ) -> tuple[int, bool]:
     """Deletes up to `limit` rows of the run; the number, and whether the run is gone or must stay.
 
-    Targets go first, which marks the run: see `run_targets.check_whole`.
+    Deletes targets first: `run_targets.check_whole` recognizes the run by the missing targets.
     """
     await budget_accounts.lock(db, run_id)
     try:

@@ -1,4 +1,4 @@
-"""What a run believes of its batches, whatever order their reports arrive in."""
+"""A run knows the state of its batches, in whatever order their reports arrive."""
 
 from dataclasses import replace
 from types import SimpleNamespace

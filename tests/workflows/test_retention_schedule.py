@@ -1,4 +1,4 @@
-"""The schedule of sweeps: it exists when something may expire."""
+"""The schedule of sweeps exists while something may expire."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The claim on a question while it is being asked: renewal and release."""
+"""A claim on a question is renewed while the judge answers, and then released."""
 
 import asyncio
 
