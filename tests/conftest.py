@@ -25,6 +25,7 @@ from core.db.database import Database
 from core.db.tables import Project
 from core.embedded.stack import dynamic_config
 from core.ids import ProjectId
+from core.telemetry import measures
 from core.temporal.client import SEARCH_ATTRIBUTES
 from core.temporal.process_identity import process_identity
 
@@ -114,6 +115,12 @@ def fast_folder() -> str | None:
     # The folder may be as large as the whole memory, which other processes use, too.
     free = min(shutil.disk_usage(memory).free, psutil.virtual_memory().available - 4 * 1024**3)
     return str(memory) if free > 4 * 1024**3 else None
+
+
+@pytest.fixture(autouse=True)
+def free_model_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models of earlier tests take no labels, whose number is limited per process."""
+    monkeypatch.setattr(measures.bounded_model, "_known", set())
 
 
 def run(work: Coroutine[object, object, None]) -> None:

@@ -1,7 +1,14 @@
 import pytest
 
 from core.telemetry import measures
-from core.telemetry.measures import OTHER, BoundedLabels, CallOutcome, measured_call
+from core.telemetry.measures import (
+    MAX_MODELS,
+    OTHER,
+    BoundedLabels,
+    CallOutcome,
+    bounded_model,
+    measured_call,
+)
 from core.usage import Usage
 
 
@@ -12,6 +19,12 @@ def value(name: str, **labels: str) -> float:
 def test_a_label_has_a_limited_number_of_values() -> None:
     bounded = BoundedLabels(2)
     assert [bounded(name) for name in ("a", "b", "c", "a", "d")] == ["a", "b", OTHER, "a", OTHER]
+
+
+@pytest.mark.parametrize("test", ["first", "second"])
+def test_each_test_finds_all_labels_of_models_free(test: str) -> None:
+    names = [f"{test} {number}" for number in range(MAX_MODELS)]
+    assert [bounded_model(name) for name in names] == names
 
 
 def test_a_call_is_timed_and_counted_by_its_outcome() -> None:
