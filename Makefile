@@ -11,7 +11,7 @@ STAMP := $(VENV)/.set-up
 # Any Python from 3.11 on; choose another with `make setup PYTHON=…`.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup run test test-web tracers fuzz-otlp quick chaos attack drills mutants check bench bench-http bench-pages bench-peers bench-load real-model openapi metrics lock clean
+.PHONY: help setup run test coverage test-web tracers fuzz-otlp quick chaos attack drills mutants check bench bench-http bench-pages bench-peers bench-load real-model openapi metrics lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,11 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup ## Start everything on this machine and judge the bundled examples
 	@exec $(BIN)/assay up
 
-test: setup ## Run the whole test suite, with its coverage gate
+test: setup ## Run the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Not part of `make test`, because tracing each line doubles the time of the suite.
+coverage: setup ## Run the whole test suite with its coverage gate, in about twice the time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 quick: setup ## Run the tests that need no server, in seconds
