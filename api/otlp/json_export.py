@@ -50,8 +50,11 @@ def read_logs(request: Mapping[str, Any]) -> Export:
         resource = _resource(resource_logs)
         for scope_logs in objects(resource_logs, "scopeLogs"):
             group = Group(resource, _scope(scope_logs))
-            group.logs = [_log(one) for one in objects(scope_logs, "logRecords")]
+            records = objects(scope_logs, "logRecords")
+            group.logs = [_log(one) for one in islice(records, export.room)]
+            export.kept += len(group.logs)
             export.groups.append(group)
+            export.refuse(sum(1 for _ in records))
     return export
 
 

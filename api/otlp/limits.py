@@ -6,34 +6,40 @@ attributes.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from google.protobuf.descriptor import Descriptor
 
 from api.http.memory_budget import check_density
-from core.errors import BadRequest, TooLarge
+from core.errors import TooLarge
 
 NO_ROOM: Final = "no room left in their trace"
 TOO_MANY: Final = "no room left in this request"
 
 MAX_SPANS: Final = 10_000
+"""Maximum number of spans, or of log records, in one request."""
+
 MAX_EVENTS: Final = 128
 MAX_LINKS: Final = 128
 MAX_ATTRIBUTES: Final = 4_096
 MAX_CONCURRENT_DECODES: Final = 2
 MAX_COMPRESSION_RATIO: Final = 100
 _MIN_CHECKED_BYTES: Final = 1_000_000
-MAX_PARTS: Final = 500_000
-"""Maximum number of spans, attributes, events and links of one request, because each takes
-memory.
+MAX_GZIP_MEMBERS: Final = 200
+"""Every member of a gzip body copies the members after it."""
+
+MAX_FIELDS: Final = 1_800_000
+"""Maximum number of fields in the messages of one request. A field with a message counts twice,
+because each message takes memory.
 """
 
-_PARTS: Final = frozenset(
-    Span.DESCRIPTOR.fields_by_name[name].number for name in ("attributes", "events", "links")
-)
-_DEPTH_OF_SPANS: Final = (1, 2, 2)
-"""The path of fields from a request to its spans: resource_spans, scope_spans, spans."""
+MAX_MENDED_FIELDS: Final = 250_000
+"""The same for a request that the parser refuses, because a repair takes longer per field."""
+
+_LENGTH_DELIMITED: Final = 2
+_MAX_VARINT_BYTES: Final = 10
 
 
 def check_ratio(compressed: int, inflated: int) -> None:
@@ -49,62 +55,83 @@ def check_json(body: bytes) -> None:
     check_density(body)
 
 
-def check_protobuf(body: bytes) -> None:
-    """Raises TooLarge for a body with too many parts, before they are parsed.
+def check_protobuf(body: bytes, request: Descriptor) -> None:
+    """Raises TooLarge for a body with too many fields, before they are parsed.
 
-    A body that is not protobuf passes; the parser refuses it.
+    `request` describes the message.
     """
     if len(body) <= _MIN_CHECKED_BYTES:
         return
-    try:
-        left = MAX_PARTS
-        for _ in _parts(memoryview(body), 0):
-            left -= 1
-            if left < 0:
-                raise TooLarge(f"The request holds more than {MAX_PARTS:,} spans and attributes.")
-    except (IndexError, BadRequest):
-        return
+    if _count_fields(body, request, MAX_FIELDS) > MAX_FIELDS:
+        raise TooLarge(f"The request holds more than {MAX_FIELDS:,} spans, attributes and values.")
 
 
-def _parts(message: memoryview, depth: int) -> Iterator[None]:
-    for number, content in _submessages(message):
-        if depth == len(_DEPTH_OF_SPANS):
-            if number in _PARTS:
-                yield
-        elif number == _DEPTH_OF_SPANS[depth]:
-            yield
-            yield from _parts(content, depth + 1)
+def may_mend(body: bytes, request: Descriptor) -> bool:
+    """Whether the repair of a body that the parser refuses takes a second at most."""
+    return _count_fields(body, request, MAX_MENDED_FIELDS) <= MAX_MENDED_FIELDS
 
 
-def _submessages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The length-delimited fields. Raises IndexError and BadRequest if the body is not protobuf."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        match key & 7:
-            case 0:
-                _, at = _varint(message, at)
-            case 1:
-                at += 8
-            case 5:
-                at += 4
-            case 2:
-                length, at = _varint(message, at)
-                yield key >> 3, message[at : at + length]
-                at += length
-            case _:
-                raise BadRequest("The body is not protobuf.")
+def _count_fields(body: bytes, request: Descriptor, most: int) -> int:
+    """Stops beyond `most`. Skips the rest of a message whose bytes are not protobuf."""
+    found = 0
+    open_messages = [(0, len(body), _message_fields(request))]
+    while open_messages and found <= most:
+        at, end, kinds = open_messages.pop()
+        # The fields are read in place, because large exports have hundreds of thousands.
+        while at < end and found <= most:
+            try:
+                key, at = _varint(body, at)
+                length, at = _content(body, at, key & 7)
+            except (IndexError, ValueError):
+                break
+            found += 1
+            kind = kinds.get(key >> 3) if key & 7 == _LENGTH_DELIMITED else None
+            if kind is not None:
+                found += 1
+                if length:
+                    open_messages.append((at, min(at + length, end), _message_fields(kind)))
+            at += length
+    return found
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = message[at]
+def _content(body: bytes, at: int, wire_type: int) -> tuple[int, int]:
+    """The length of a field's content, and where it begins. Raises IndexError and ValueError."""
+    match wire_type:
+        case 0:
+            return 0, _varint(body, at)[1]
+        case 1:
+            return 8, at
+        case 2:
+            return _varint(body, at)
+        case 5:
+            return 4, at
+    raise ValueError
+
+
+@cache
+def _message_fields(kind: Descriptor) -> Mapping[int, Descriptor]:
+    return {
+        number: field.message_type
+        for number, field in kind.fields_by_number.items()
+        if field.message_type is not None
+    }
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    """The number, and where the next bytes begin. Raises IndexError and ValueError."""
+    number = body[at]
+    at += 1
+    if number < 0x80:
+        return number, at
+    number &= 0x7F
+    # Longer numbers are not protobuf, and every further byte would copy the number so far.
+    for shift in range(7, 7 * _MAX_VARINT_BYTES, 7):
+        byte = body[at]
         at += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
             return number, at
-        shift += 7
+    raise ValueError
 
 
 def dropped(counts: Counter[str]) -> str:

@@ -34,18 +34,16 @@ def read_logs(body: bytes) -> Export:
     """Raises DecodeError if no part of the body can be read."""
     request = ExportLogsServiceRequest()
     refused = _parse(request, body)
-    return Export(
-        [
-            Group(
-                attributes(resource_logs.resource.attributes),
-                scope_logs.scope.name,
-                logs=[_log(record) for record in scope_logs.log_records],
-            )
-            for resource_logs in request.resource_logs
-            for scope_logs in resource_logs.scope_logs
-        ],
-        refused,
-    )
+    export = Export(refused=refused)
+    for resource_logs in request.resource_logs:
+        resource = attributes(resource_logs.resource.attributes)
+        for scope_logs in resource_logs.scope_logs:
+            group = Group(resource, scope_logs.scope.name)
+            group.logs = [_log(record) for record in scope_logs.log_records[: export.room]]
+            export.kept += len(group.logs)
+            export.groups.append(group)
+            export.refuse(len(scope_logs.log_records) - len(group.logs))
+    return export
 
 
 def _parse(
@@ -54,6 +52,8 @@ def _parse(
     try:
         request.ParseFromString(body)
     except DecodeError:
+        if not limits.may_mend(body, request.DESCRIPTOR):
+            raise
         refused: list[Refusal] = []
         request.Clear()
         request.ParseFromString(mended(request.DESCRIPTOR, body, refused))

@@ -48,7 +48,7 @@ class LogRecord:
 
 
 class Refusal(NamedTuple):
-    """A rejected span. `name` is empty if it cannot be read."""
+    """A rejected span or log record. `name` is empty if it cannot be read."""
 
     name: str
     reason: str
@@ -76,11 +76,11 @@ class Export:
 
     @property
     def room(self) -> int:
-        """The number of further spans that this request may hold."""
+        """The number of further spans or log records that this request may hold."""
         return limits.MAX_SPANS - self.kept
 
     def refuse(self, count: int) -> None:
-        """Counts rejected spans."""
+        """Counts rejected spans or log records."""
         self.refused += [Refusal("", limits.TOO_MANY)] * count
 
     def keep(self, attributes: int, events: int, links: int) -> None:

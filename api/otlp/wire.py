@@ -9,11 +9,17 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from api.otlp import json_export, json_fields, limits, protobuf_export
 from api.otlp.protobuf_mending import varint
@@ -80,8 +86,12 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
 
 
 def _inflate(left: bytes) -> Iterator[bytes]:
-    """Decompresses gzip, which may have several consecutive members."""
+    """Decompresses gzip, which may have several consecutive members. Raises BadRequest."""
+    members = 0
     while left:
+        members += 1
+        if members > limits.MAX_GZIP_MEMBERS:
+            raise BadRequest(f"The body has more than {limits.MAX_GZIP_MEMBERS} gzip members.")
         member = zlib.decompressobj(_GZIP)
         while not member.eof:
             part = member.decompress(left, _CHUNK)
@@ -96,7 +106,7 @@ def read_spans(body: bytes, encoding: Encoding) -> Export:
     """Raises BadRequest if the body has no readable span."""
     try:
         if encoding is Encoding.PROTOBUF:
-            limits.check_protobuf(body)
+            limits.check_protobuf(body, ExportTraceServiceRequest.DESCRIPTOR)
             return protobuf_export.read_spans(body)
         return _checked(json_export.read_spans(_json_object(body, "resourceSpans")))
     except (DecodeError, ValueError):
@@ -108,6 +118,7 @@ def read_logs(body: bytes, encoding: Encoding) -> Export:
     """Raises BadRequest if the body has no readable log record."""
     try:
         if encoding is Encoding.PROTOBUF:
+            limits.check_protobuf(body, ExportLogsServiceRequest.DESCRIPTOR)
             return protobuf_export.read_logs(body)
         return json_export.read_logs(_json_object(body, "resourceLogs"))
     except (DecodeError, ValueError):

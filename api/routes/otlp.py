@@ -1,6 +1,7 @@
 """Ingestion by OTLP over HTTP."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -61,7 +62,7 @@ def _body(holder: str) -> dict[str, Any]:
 async def export_spans(request: Request, project: WriteProject, stack: CurrentStack) -> Response:
     encoding = wire.encoding_of(request.headers.get("content-type", ""))
     body = await request.body()
-    async with stack.decoding:
+    async with stack.decoding.slot(project):
         received = await asyncio.to_thread(_read_spans, body, encoding, request, stack)
     refused = await asyncio.gather(
         *(stack.ingest.store(project, trace) for trace in received.traces)
@@ -91,13 +92,15 @@ async def export_spans(request: Request, project: WriteProject, stack: CurrentSt
 async def export_logs(request: Request, project: WriteProject, stack: CurrentStack) -> Response:
     encoding = wire.encoding_of(request.headers.get("content-type", ""))
     body = await request.body()
-    async with stack.decoding:
+    async with stack.decoding.slot(project):
         found, refused = await asyncio.to_thread(_read_logs, body, encoding, request, stack)
     if found:
         stack.content_notices.saw_logs(project)
     await asyncio.gather(*(stack.ingest.store(project, trace) for trace in found))
-    message = f"{refused} log records cannot be read." if refused else ""
-    return Response(wire.success(wire.LOGS, refused, message, encoding), media_type=encoding)
+    counted = Counter(why for _, why in refused)
+    message = ", ".join(f"{count} with {why}" for why, count in sorted(counted.items()))
+    message = f"Refused log records: {message}." if message else ""
+    return Response(wire.success(wire.LOGS, len(refused), message, encoding), media_type=encoding)
 
 
 @router.post(
@@ -124,10 +127,10 @@ def _read_spans(
 
 def _read_logs(
     body: bytes, encoding: Encoding, request: Request, stack: AppState
-) -> tuple[list[SpanDerivedTrace], int]:
-    """The traces that log records describe, and the number of unreadable records."""
+) -> tuple[list[SpanDerivedTrace], list[Refusal]]:
+    """The traces that log records describe, and the refused records."""
     export = wire.read_logs(_inflated(body, request, stack), encoding)
-    return logs.read(export), len(export.refused)
+    return logs.read(export), export.refused
 
 
 def _inflated(body: bytes, request: Request, stack: AppState) -> bytes:

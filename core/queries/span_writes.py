@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, select
 
-from core import model_prices, token_usage, trace_size
+from core import json_codec, model_prices, token_usage, trace_size
 from core.content import has_text, lacks_text
 from core.db import dialect
 from core.db.database import Writer
@@ -171,7 +171,10 @@ def with_messages(stored: Any, added: Any) -> Any:
     first, more = stored.get("messages"), added.get("messages")
     if not isinstance(first, list) or not isinstance(more, list):
         return stored
-    return stored | {"messages": first + [message for message in more if message not in first]}
+    # A span may have a hundred thousand messages; comparing each pair would block all writers.
+    known = {json_codec.canonical(message) for message in first}
+    new = [message for message in more if json_codec.canonical(message) not in known]
+    return stored | {"messages": first + new}
 
 
 def scalars(body: TraceBody | SpanBody, names: tuple[str, ...]) -> Values:

@@ -6,13 +6,17 @@ import time
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from api.otlp import limits, protobuf_export, wire
-from core.errors import TooLarge
+from core.errors import BadRequest, TooLarge
 from tests.api.conftest import Service
 from tests.api.otlp.otel import ROOT, exported, request, span
 from tests.timing import MAX_GROWTH
 
+SPANS = ExportTraceServiceRequest.DESCRIPTOR
+LOGS = ExportLogsServiceRequest.DESCRIPTOR
 EMPTY = {"events": b"\x5a\x00", "links": b"\x6a\x00", "attributes": b"\x4a\x00"}
 
 
@@ -55,7 +59,7 @@ async def test_a_great_many_empty_parts_are_refused_before_they_are_made(
 @pytest.mark.parametrize("part", EMPTY.values(), ids=EMPTY)
 def test_what_passes_the_check_stays_small(part: bytes) -> None:
     body = bomb(part, limits._MIN_CHECKED_BYTES - 200)
-    limits.check_protobuf(body)
+    limits.check_protobuf(body, SPANS)
     began = time.process_time()
     export = protobuf_export.read_spans(body)
     assert time.process_time() - began < 1.0
@@ -75,7 +79,7 @@ def test_a_large_export_of_ordinary_spans_passes() -> None:
     ]
     body = request(*spans).SerializeToString()
     assert len(body) > 4_000_000
-    limits.check_protobuf(body)
+    limits.check_protobuf(body, SPANS)
 
 
 @pytest.mark.parametrize("json_form", [False, True])
@@ -132,3 +136,78 @@ def test_what_grows_more_than_a_hundredfold_is_refused(ratio: int) -> None:
             wire.inflated(packed, "gzip", 20_000_000)
     else:
         limits.check_ratio(len(text) // ratio, len(text))
+
+
+INSIDE = {
+    "attributes of an event": (SPANS, (1, 2, 2, 11), b"\x1a\x00"),
+    "attributes of a link": (SPANS, (1, 2, 2, 13), b"\x22\x00"),
+    "values of a list": (SPANS, (1, 2, 2, 9, 2, 5), b"\x0a\x00"),
+    "values of an object": (SPANS, (1, 2, 2, 9, 2, 6), b"\x0a\x00"),
+    "attributes of a resource": (SPANS, (1, 1), b"\x0a\x00"),
+    "log records": (LOGS, (1, 2), b"\x12\x00"),
+    "attributes of a log record": (LOGS, (1, 2, 2), b"\x32\x00"),
+    "values in the body of a log record": (LOGS, (1, 2, 2, 5, 5), b"\x0a\x00"),
+    "scalars": (SPANS, (1, 2, 2), b"\x30\x01"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "path", "part"), INSIDE.values(), ids=INSIDE)
+def test_many_small_parts_are_refused_wherever_they_are(
+    kind: Any, path: tuple[int, ...], part: bytes
+) -> None:
+    content = part * 2_000_000
+    for number in reversed(path):
+        content = framed(number, content)
+    reader = wire.read_logs if kind is LOGS else wire.read_spans
+    with pytest.raises(TooLarge):
+        reader(content, wire.Encoding.PROTOBUF)
+    # A message that cannot be read does not hide what follows it.
+    with pytest.raises(TooLarge):
+        reader(framed(1, b"\x07") + content, wire.Encoding.PROTOBUF)
+
+
+@pytest.mark.parametrize("byte", [b"\xff", b"\x80"])
+def test_a_number_without_an_end_takes_no_time(byte: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(BadRequest):
+        wire.read_spans(byte * 5_000_000, wire.Encoding.PROTOBUF)
+    assert time.process_time() - began < 1.0
+
+
+def test_a_body_of_very_many_gzip_members_is_refused() -> None:
+    member = gzip.compress(b"")
+    with pytest.raises(BadRequest, match="gzip members"):
+        wire.inflated(member * 10_000, "gzip", 1_000_000)
+    assert wire.inflated(gzip.compress(b"a") * 100, "gzip", 1_000) == b"a" * 100
+
+
+def test_a_damaged_export_of_very_many_parts_is_not_repaired() -> None:
+    whole = span(ROOT).SerializeToString() + framed(5, b"\xff")
+
+    def read(parts: int) -> None:
+        damaged = framed(1, framed(2, framed(2, whole + b"\x5a\x00" * parts)))
+        wire.read_spans(damaged, wire.Encoding.PROTOBUF)
+
+    read(1000)
+    with pytest.raises(BadRequest):
+        read(limits.MAX_MENDED_FIELDS)
+
+
+@pytest.mark.parametrize("json_form", [False, True])
+async def test_log_records_beyond_ten_thousand_are_rejected_and_counted(
+    shared_service: Service, json_form: bool
+) -> None:
+    count = limits.MAX_SPANS + 4
+    if json_form:
+        kind = wire.Encoding.JSON
+        scope = {"logRecords": [{}] * count}
+        body = json.dumps({"resourceLogs": [{"scopeLogs": [scope]}]}).encode()
+    else:
+        kind = wire.Encoding.PROTOBUF
+        body = framed(1, framed(2, b"\x12\x00" * count))
+    answer = await shared_service.client.post(
+        "/v1/logs", content=body, headers={"Content-Type": kind}
+    )
+    assert answer.status_code == 200
+    assert b"4 with no room left in this request" in answer.content

@@ -14,12 +14,13 @@ from core.db.database import Database, Writer
 from core.db.tables import metadata
 from core.errors import TooLarge
 from core.ids import ProjectId, SpanKind
-from core.queries import trace_edits, trace_reads, trace_writes
+from core.queries import span_writes, trace_edits, trace_reads, trace_writes
 from core.trace_input import SpanBody, SpanChanges, SpanDerivedTrace, TraceBody, TraceChanges
 from core.trace_rollup import SpanStub, roll_up
 from core.trace_size import MAX_TRACE_BYTES, MAX_TRACE_SPANS
 from core.usage_rollup import UsageStub, roll_up_usage
 from tests.conftest import make_project
+from tests.timing import MAX_GROWTH, growth
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TRACE, SPAN = metadata.tables["trace"], metadata.tables["span"]
@@ -227,3 +228,16 @@ async def make_small_change(
             await trace_edits.change_trace(
                 db, project_id, trace_id, TraceChanges(output=f"{attempt}")
             )
+
+
+@pytest.mark.slow
+def test_messages_merge_in_a_time_that_grows_with_their_number() -> None:
+    def side(first: int, count: int) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": str(n)} for n in range(first, count)]}
+
+    def merge(count: int) -> dict[str, Any]:
+        merged: dict[str, Any] = span_writes.with_messages(side(0, count), side(10, count + 10))
+        return merged
+
+    assert merge(100) == side(0, 110)
+    assert growth(lambda: merge(1_000), lambda: merge(4_000)) <= MAX_GROWTH
