@@ -208,7 +208,10 @@ class Pairs:
 
     def _refused(self, pair: Pair, error: JudgeUnusable, attempt: AttemptState) -> EndedPair:
         """Decides whether a refusal stops the run, is retried, or fails only this pair."""
-        if error.unmistakable or self._refusals.refused(pair.spec.run_id, pair.target_id):
+        run_id, unmistakable = pair.spec.run_id, error.unmistakable
+        if not error.by_provider or self._refusals.refused(
+            run_id, pair.target_id, unmistakable=unmistakable
+        ):
             raise error
         budget = attempt.budget
         attempt.budget = replace(
@@ -216,6 +219,8 @@ class Pairs:
         )
         if attempt.budget.refusals < MAX_REFUSALS:
             raise RefusedOnce(error.message) from None
+        if unmistakable and not self._refusals.has_answered(run_id):
+            raise error  # A run of one or two targets.
         spent = attempt.budget.spent + error.answered
         return failure(pair, FailureCause.REFUSED, error.message, spent)
 

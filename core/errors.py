@@ -212,11 +212,16 @@ class JudgeFailed(JudgeError):
 
 
 class JudgeUnusable(JudgeError):
-    def __init__(self, message: str, *, provider: str, unmistakable: bool = True) -> None:
-        """`unmistakable`:
+    def __init__(
+        self, message: str, *, provider: str, unmistakable: bool = True, by_provider: bool = False
+    ) -> None:
+        """`by_provider`: whether a provider refused a call. Otherwise no pair of the run can
+        succeed, and the run stops at once.
 
-        False if the refusal may concern only one question or one moment. A run stops at once after
-        an unmistakable refusal. Otherwise it stops after several targets in a row were refused.
+        `unmistakable`: whether the words of the refusal concern every call. A run stops when
+        several targets in a row were refused; without such words also some seconds must have
+        passed.
         """
         super().__init__(message, provider=provider)
         self.unmistakable = unmistakable
+        self.by_provider = by_provider

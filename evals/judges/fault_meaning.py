@@ -82,7 +82,10 @@ def judge_error(fault: Fault, sent: RequestSent) -> JudgeError:
     message = f"{sent.name} {what}{status}: {said or 'it gave no reason'}"
     if kind in _FOR_THE_RUN:
         return JudgeUnusable(
-            message, provider=sent.provider, unmistakable=_is_unmistakable(fault, kind)
+            message,
+            provider=sent.provider,
+            unmistakable=_is_unmistakable(fault, kind),
+            by_provider=True,
         )
     if kind in {Meaning.BUSY, Meaning.RATE_LIMITED}:
         return JudgeBusy(

@@ -50,3 +50,17 @@ def test_an_answer_begins_the_count_anew(clock: list[float]) -> None:
         assert not seen.refused(run, str(second))
         seen.answered(run)
         seen.answered(other)
+
+
+def test_words_that_concern_every_call_stop_the_run_at_the_third_target(
+    clock: list[float],
+) -> None:
+    seen = Refusals()
+    run = uuid4()
+    for target in ("one", "one", "one", "two", "two"):
+        assert not seen.refused(run, target, unmistakable=True)
+    assert seen.refused(run, "three", unmistakable=True)
+    assert not seen.has_answered(run)
+    seen.answered(run)
+    assert seen.has_answered(run)
+    assert not seen.refused(run, "four", unmistakable=True)

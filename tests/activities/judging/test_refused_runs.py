@@ -1,6 +1,7 @@
 """A provider that refuses every call stops the run, whatever else happens between the refusals."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -64,14 +65,23 @@ async def post(database: Database, project: ProjectId) -> EvalRun:
         return await run_rows.create(db, made)
 
 
-async def judge(pairs: Pairs, run: EvalRun, trace_id: UUID, metric: str) -> PairEnd:
+async def judge(
+    pairs: Pairs, run: EvalRun, trace_id: UUID, metric: str, refused: int = 0
+) -> PairEnd:
+    """`refused`: the number of earlier attempts that the provider refused."""
     ref = PairRef(RunRef(run.project_id, run.id), str(trace_id), metric)
-    return await ActivityEnvironment().run(pairs.judge_pair, ref)
+    environment = ActivityEnvironment()
+    if refused:
+        details = {"refusals": refused, "reported_attempt": refused}
+        environment.info = replace(
+            environment.info, attempt=refused + 1, heartbeat_details=[details]
+        )
+    return await environment.run(pairs.judge_pair, ref)
 
 
 async def refuse(question: Question[Any], _times: int) -> None:
     if question.stage == "task_completion":
-        raise JudgeUnusable("401", provider="scripted", unmistakable=False)
+        raise JudgeUnusable("401", provider="scripted", unmistakable=False, by_provider=True)
 
 
 async def refusals_of(
@@ -131,3 +141,49 @@ async def test_answers_of_the_judge_keep_a_run_with_refused_traces_going(
     judges.script = refuse
     errors = await refusals_of(pairs, run, traces, seconds)
     assert RUN_STOPPED not in errors
+
+
+async def deny(question: Question[Any], _times: int) -> None:
+    if question.stage == "task_completion":
+        raise JudgeUnusable("403: not authorized", provider="scripted", by_provider=True)
+
+
+async def test_one_trace_that_a_firewall_refuses_in_words_stops_nothing(
+    sqlite: Database, project: ProjectId, pairs: Pairs, judges: ScriptedJudges
+) -> None:
+    run = await post(sqlite, project)
+    bad, good, *_ = await store_traces(sqlite, project, 2)
+    judges.script = deny
+    for refused in range(3):
+        with pytest.raises(ApplicationError) as caught:
+            await judge(pairs, run, bad, METRICS[0], refused)
+        assert caught.value.type == "JudgeRefused"
+        assert await judge(pairs, run, good, METRICS[1]) is PairEnd.SCORED
+    assert await judge(pairs, run, bad, METRICS[0], 3) is PairEnd.FAILED
+
+
+async def test_words_about_every_call_stop_a_run_of_one_trace_in_the_end(
+    sqlite: Database, project: ProjectId, pairs: Pairs, judges: ScriptedJudges
+) -> None:
+    run = await post(sqlite, project)
+    [only] = await store_traces(sqlite, project, 1)
+    judges.script = deny
+    found = []
+    for refused in range(4):
+        with pytest.raises(ApplicationError) as caught:
+            await judge(pairs, run, only, METRICS[0], refused)
+        found.append(caught.value.type)
+    assert found == ["JudgeRefused"] * 3 + [RUN_STOPPED]
+
+
+async def test_words_about_every_call_stop_a_larger_run_at_the_third_trace(
+    sqlite: Database, project: ProjectId, pairs: Pairs, judges: ScriptedJudges
+) -> None:
+    run = await post(sqlite, project)
+    judges.script = deny
+    found = []
+    for trace_id in await store_traces(sqlite, project, 3):
+        with pytest.raises(ApplicationError) as caught:
+            await judge(pairs, run, trace_id, METRICS[0])
+        found.append(caught.value.type)
+    assert found == ["JudgeRefused"] * 2 + [RUN_STOPPED]
