@@ -22,6 +22,7 @@ _MIN_SECRET: Final = 6
 _MAX_UNESCAPINGS: Final = 3
 _MARK: Final = "[…]"
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([nrtbf\"'\\/]))")
+_BYTES: Final = re.compile(r"(?:%[0-9a-fA-F]{2})+|(?:\\x[0-9a-fA-F]{2})+")
 _CHARACTERS: Final = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 _KEYS: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:sk|pk|gsk|xai|hf|r8|or|nvapi|csk|fw|tgp)[-_]|AIza)[-_A-Za-z0-9*.]{12,}"
@@ -44,13 +45,18 @@ def without_quotes(text: str, prompt: str, secrets: Collection[str] = ()) -> str
 
 
 def _unescaped(text: str) -> str:
-    """Decodes escapes of JSON and HTML, also nested ones."""
+    """Decodes escapes of JSON, HTML, URLs and Python's bytes, also nested ones."""
     for _ in range(_MAX_UNESCAPINGS):
-        plain = html.unescape(_ESCAPED.sub(_character, text))
+        plain = html.unescape(_ESCAPED.sub(_character, _BYTES.sub(_decoded, text)))
         if plain == text:
             break
         text = plain
     return text
+
+
+def _decoded(escapes: re.Match[str]) -> str:
+    digits = escapes[0].replace("%", "").replace("\\x", "")
+    return bytes.fromhex(digits).decode(errors="replace")
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ import json
 import random
 import string
 import time
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -22,15 +23,20 @@ QUOTES = {
     "ascii json in json": lambda text: json.dumps(json.dumps({"content": text})),
     "html": html.escape,
     "upper": str.upper,
+    "url": quote,
+    "form": quote_plus,
+    "python": repr,
+    "python bytes": lambda text: repr(text.encode()),
+    "python bytes in json": lambda text: json.dumps(repr(text.encode())),
     "spaced": lambda text: " ".join(text.split()),
     "cut": lambda text: text[:25],
 }
 
 
-@pytest.mark.parametrize("quote", QUOTES.values(), ids=QUOTES)
+@pytest.mark.parametrize("quoted", QUOTES.values(), ids=QUOTES)
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_no_way_of_quoting_carries_the_prompt_into_a_message(sentence: str, quote) -> None:  # type: ignore[no-untyped-def] # any of the functions above
-    said = f"Invalid request near {quote(sentence)}: too long"
+def test_no_way_of_quoting_carries_the_prompt_into_a_message(sentence: str, quoted) -> None:  # type: ignore[no-untyped-def] # any of the functions above
+    said = f"Invalid request near {quoted(sentence)}: too long"
     kept = without_quotes(said, PROMPT)
     assert kept.startswith("Invalid request near")
     words = {word.strip(string.punctuation).casefold() for word in sentence.split()}
