@@ -12,10 +12,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRunLimits:
-    """Limits of concurrently open runs."""
+    """Limits of concurrently open runs.
+
+    A fifth more runs may be open if their models have few open runs: runs whose model gives no
+    answers stay open for long, and would otherwise keep the runs of all other models waiting.
+    """
 
     per_project: int
     in_all: int
+
+    @property
+    def more_per_project(self) -> int:
+        return self.per_project // 5
+
+    @property
+    def more_in_all(self) -> int:
+        return self.in_all // 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ class EvalRun(SQLModel, table=True):
         ),
         Index(
             "ix_eval_run_waiting",
-            *("project_id", "created_at", "id"),
+            *("project_id", "created_at", "id", "model"),
             sqlite_where=text("completed_at IS NULL AND admitted_at IS NULL"),
             postgresql_where=text("completed_at IS NULL AND admitted_at IS NULL"),
         ),

@@ -1,15 +1,19 @@
 """Decides which runs may begin.
 
 The rows are the queue, and the number of open workflows is limited. Within a project, runs begin in
-the order in which they were posted. The project with the fewest open runs is next.
+the order in which they were posted. The project with the fewest open runs is next. Beyond the
+limits, a few runs of models with few open runs begin, so that the runs of a model that gives no
+answers do not keep all others waiting.
 """
 
+import random
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlmodel import col
 
 from core import clock
@@ -18,6 +22,9 @@ from core.db.tables import EvalRun
 from core.queries import leases
 from core.queries.run_rows import GOING_ON, WAITING
 from core.run_spec import OpenRunLimits
+
+MAX_PROJECTS_BEYOND: Final = 20
+"""Projects per admission whose runs may begin beyond the limits, because each takes a query."""
 
 
 async def admit_at_once(
@@ -36,36 +43,121 @@ async def admit_at_once(
 
 async def may_begin(db: Reader, run: EvalRun, limits: OpenRunLimits) -> bool:
     """Whether there is room for a new run and no other run waits before it."""
-    open_runs = await _open_by_project(db)
-    if open_runs.total() >= limits.in_all or open_runs[run.project_id] >= limits.per_project:
+    open_runs = await _open_runs(db)
+    if not open_runs.have_room(run.project_id, run.model, limits):
         return False
-    return not await _first_waiting(db, run.project_id, limit=1, besides=run.id)
+    # Beyond the limits, only the runs of its own model wait before it.
+    model = None if open_runs.within(run.project_id, limits) else run.model
+    return not await _first_waiting(db, run.project_id, limit=1, besides=[run.id], model=model)
 
 
 async def admit_next(
-    db: Writer, limits: OpenRunLimits, *, namespace: str | None = None
+    db: Writer,
+    limits: OpenRunLimits,
+    *,
+    namespace: str | None = None,
+    beyond_limits: bool = True,
 ) -> Sequence[EvalRun]:
-    """Admits the next runs. Concurrent callers run one after the other."""
+    """Admits the next runs. Concurrent callers run one after the other.
+
+    `beyond_limits`: also runs of models with few open runs, which takes a look at every waiting
+    run.
+    """
     await leases.serialize(db, "admission")
-    open_runs = await _open_by_project(db)
+    open_runs = await _open_runs(db)
     turns = Counter[UUID]()
     waiting = await _waiting_by_project(db)
-    for _ in range(limits.in_all - open_runs.total()):
+    for _ in range(limits.in_all - open_runs.total):
         ready = [
             project
             for project, count in waiting.items()
-            if turns[project] < count and open_runs[project] + turns[project] < limits.per_project
+            if turns[project] < count
+            and open_runs.of(project) + turns[project] < limits.per_project
         ]
         if not ready:
             break
-        turns[min(ready, key=lambda project: (open_runs[project] + turns[project], project))] += 1
+        turns[
+            min(ready, key=lambda project: (open_runs.of(project) + turns[project], project))
+        ] += 1
     admitted: list[EvalRun] = []
     for project, count in turns.items():
         admitted += await _first_waiting(db, project, limit=count)
+    for row in admitted:
+        open_runs.add(row)
+    sample = min(len(waiting), MAX_PROJECTS_BEYOND) if beyond_limits else 0
+    for project in random.sample(list(waiting), sample):
+        admitted += await _beyond_limits(db, project, open_runs, limits, admitted)
     now = clock.now()
     for row in admitted:
         row.admitted_at, row.temporal_namespace = now, namespace
     return admitted
+
+
+async def _beyond_limits(
+    db: Writer,
+    project: UUID,
+    open_runs: "_OpenRuns",
+    limits: OpenRunLimits,
+    admitted: Sequence[EvalRun],
+) -> list[EvalRun]:
+    """The waiting runs of models with few open runs, for which there is room beyond the limits."""
+    found: list[EvalRun] = []
+    while not open_runs.are_full(project, limits):
+        crowded = open_runs.crowded(project, limits)
+        besides = [row.id for row in (*admitted, *found)]
+        rows = await _first_waiting(db, project, limit=1, besides=besides, not_of=crowded)
+        if not rows or not open_runs.have_room(project, rows[0].model, limits):
+            return found
+        open_runs.add(rows[0])
+        found += rows
+    return found
+
+
+@dataclass(slots=True)
+class _OpenRuns:
+    """The number of open runs by project and model."""
+
+    counts: Counter[tuple[UUID, str]]
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+    def of(self, project: UUID) -> int:
+        return sum(count for (one, _), count in self.counts.items() if one == project)
+
+    def of_model(self, model: str) -> int:
+        return sum(count for (_, one), count in self.counts.items() if one == model)
+
+    def add(self, run: EvalRun) -> None:
+        self.counts[run.project_id, run.model] += 1
+
+    def within(self, project: UUID, limits: OpenRunLimits) -> bool:
+        return self.of(project) < limits.per_project and self.total < limits.in_all
+
+    def have_room(self, project: UUID, model: str, limits: OpenRunLimits) -> bool:
+        if self.within(project, limits):
+            return True
+        is_crowded = self._is_crowded(project, model, limits)
+        return not is_crowded and not self.are_full(project, limits)
+
+    def are_full(self, project: UUID, limits: OpenRunLimits) -> bool:
+        """Whether no run may begin, of whatever model."""
+        most = limits.per_project + limits.more_per_project
+        most_in_all = limits.in_all + limits.more_in_all
+        return self.of(project) >= most or self.total >= most_in_all
+
+    def crowded(self, project: UUID, limits: OpenRunLimits) -> list[str]:
+        """The models whose runs must not begin beyond the limits."""
+        models = {model for _, model in self.counts}
+        return sorted(model for model in models if self._is_crowded(project, model, limits))
+
+    def _is_crowded(self, project: UUID, model: str, limits: OpenRunLimits) -> bool:
+        of_project = self.of(project) >= limits.per_project
+        in_all = self.total >= limits.in_all
+        return (of_project and self.counts[project, model] >= limits.more_per_project) or (
+            in_all and self.of_model(model) >= limits.more_in_all
+        )
 
 
 async def any_waiting(db: Reader) -> bool:
@@ -87,29 +179,45 @@ async def count_before(db: Reader, run: EvalRun, *, at_most: int) -> int:
     return await db.scalar(select(func.count()).select_from(earlier.subquery())) or 0
 
 
-async def _open_by_project(db: Reader) -> Counter[UUID]:
-    return Counter(dict(await _count_by_project(db, GOING_ON)))
+# Built once, because every POST of a run executes it.
+_OPEN_RUNS: Final = (
+    select(col(EvalRun.project_id), col(EvalRun.model), func.count())
+    .where(*GOING_ON)
+    .group_by(col(EvalRun.project_id), col(EvalRun.model))
+)
+
+
+async def _open_runs(db: Reader) -> _OpenRuns:
+    rows = await db.execute(_OPEN_RUNS)
+    return _OpenRuns(Counter({(project, model): count for project, model, count in rows}))
 
 
 async def _waiting_by_project(db: Reader) -> dict[UUID, int]:
-    return dict(await _count_by_project(db, WAITING))
-
-
-async def _count_by_project(db: Reader, where: tuple[ColumnElement[bool], ...]) -> list[Any]:
     rows = await db.execute(
         select(col(EvalRun.project_id), func.count())
-        .where(*where)
+        .where(*WAITING)
         .group_by(col(EvalRun.project_id))
     )
-    return [(project, count) for project, count in rows]
+    return dict(rows.all())
 
 
-async def _first_waiting(
-    db: Reader, project_id: UUID, *, limit: int, besides: UUID | None = None
+async def _first_waiting(  # noqa: PLR0913  which of them count
+    db: Reader,
+    project_id: UUID,
+    *,
+    limit: int,
+    besides: Collection[UUID] = (),
+    model: str | None = None,
+    not_of: Collection[str] = (),
 ) -> Sequence[EvalRun]:
+    """The runs that wait longest: of `model` if it is given, and of none of the models `not_of`."""
     where = [col(EvalRun.project_id) == project_id, *WAITING]
-    if besides is not None:
-        where.append(col(EvalRun.id) != besides)
+    if besides:
+        where.append(col(EvalRun.id).not_in(besides))
+    if model is not None:
+        where.append(col(EvalRun.model) == model)
+    if not_of:
+        where.append(col(EvalRun.model).not_in(not_of))
     rows = await db.execute(
         select(EvalRun)
         .where(*where)

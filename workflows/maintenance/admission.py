@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,11 @@ LOOK_SECONDS: Final = 2.0
 """Pause between checks if no run ends in this worker."""
 
 GATHER_SECONDS: Final = 0.05
+
+BEYOND_SECONDS: Final = 1.0
+"""Pause between looks for runs that may begin beyond the limits, because each reads the models of
+all waiting runs.
+"""
 
 MAX_CONCURRENT_STARTS: Final = 10
 
@@ -49,6 +55,7 @@ class RunAdmission:
         self._eval_runs = eval_runs
         self._limits = limits
         self._woken = asyncio.Event()
+        self._looked_beyond_at = -BEYOND_SECONDS
 
     def wake(self) -> None:
         """Call this when the next run may begin, because another has ended or none is open."""
@@ -75,8 +82,13 @@ class RunAdmission:
             if not await run_admission.any_waiting(db):
                 return 0
         namespace = await self._eval_runs.namespace()
+        beyond = time.monotonic() - self._looked_beyond_at >= BEYOND_SECONDS
+        if beyond:
+            self._looked_beyond_at = time.monotonic()
         rows = await self._database.write_at_once(
-            lambda db: run_admission.admit_next(db, self._limits, namespace=namespace)
+            lambda db: run_admission.admit_next(
+                db, self._limits, namespace=namespace, beyond_limits=beyond
+            )
         )
         async with self._database.read() as db:
             pairs = await of_new_runs(db, rows, self._eval_runs.task_queue)

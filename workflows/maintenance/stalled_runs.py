@@ -10,7 +10,7 @@ from workflows.maintenance_client import MaintenanceClient
 from workflows.stall_watch import LookBackoff
 
 INSPECT_SECONDS: Final = 10.0
-MAX_RUNS: Final = 200
+MAX_RUNS: Final = 250
 
 
 class StalledRuns:

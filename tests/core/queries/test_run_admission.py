@@ -14,11 +14,17 @@ from tests.factories import end_run, new_run
 LIMITS = OpenRunLimits(per_project=2, in_all=3)
 
 
+HUNG, WELL = "openai/hung", "hosted_vllm/well"
+
+
 async def post(
-    database: Database, project_id: ProjectId, limits: OpenRunLimits = LIMITS
+    database: Database,
+    project_id: ProjectId,
+    limits: OpenRunLimits = LIMITS,
+    model: str = "offline/rules",
 ) -> EvalRun:
     async with database.write() as db:
-        row = await run_rows.create(db, new_run(project_id))
+        row = await run_rows.create(db, new_run(project_id, model=model))
         await run_admission.admit_at_once(db, row, limits)
     return row
 
@@ -94,3 +100,54 @@ async def test_runs_that_wait_are_not_taken_for_lost(
     async with database.read() as db:
         lost = await run_upkeep.unfinished(db, older_than_seconds=-1, limit=10)
     assert [row.id for row in lost] == [run.id for run in runs[:2]]
+
+
+async def test_the_runs_of_a_hung_model_do_not_keep_another_model_waiting(
+    database: Database, project_id: ProjectId
+) -> None:
+    limits = OpenRunLimits(per_project=10, in_all=100)
+    hung = [await post(database, project_id, limits, HUNG) for _ in range(30)]
+    assert sum(run.admitted_at is not None for run in hung) == 10
+    well = [await post(database, project_id, limits, WELL) for _ in range(4)]
+    assert [run.admitted_at is not None for run in well] == [True, True, False, False]
+    assert await admit(database, limits) == []
+    await end_run(database, project_id, well[0].id)
+    late = await post(database, project_id, limits, WELL)
+    assert late.admitted_at is None
+    assert await admit(database, limits) == [well[2].id]
+    for ended in hung[:3]:
+        await end_run(database, project_id, ended.id)
+    # Within the limit, the run that waits longest is next.
+    assert await admit(database, limits) == [hung[10].id]
+
+
+async def test_the_runs_of_a_hung_model_do_not_keep_other_projects_waiting(
+    database: Database, project_id: ProjectId
+) -> None:
+    limits = OpenRunLimits(per_project=5, in_all=10)
+    second, third = [await make_project(database, name) for name in ("second", "third")]
+    for project in (project_id, second):
+        for _ in range(9):
+            await post(database, project, limits, HUNG)
+    assert (await post(database, third, limits, HUNG)).admitted_at is None
+    well = [await post(database, third, limits, WELL) for _ in range(4)]
+    assert [run.admitted_at is not None for run in well] == [True, True, False, False]
+    await end_run(database, third, well[1].id)
+    assert await admit(database, limits) == [well[2].id]
+
+
+async def test_waiting_runs_of_many_projects_are_admitted_beyond_the_limits(
+    database: Database, project_id: ProjectId
+) -> None:
+    limits = OpenRunLimits(per_project=5, in_all=5)
+    for _ in range(5):
+        await post(database, project_id, limits, HUNG)
+    others = [await make_project(database, f"other {n}") for n in range(3)]
+    async with database.write() as db:
+        for other in others:
+            for model in (HUNG, WELL):
+                await run_rows.create(db, new_run(other, model=model))
+    [begun] = await admit(database, limits)
+    async with database.read() as db:
+        rows = [await run_rows.find(db, other, begun) for other in others]
+    assert [row.model for row in rows if row] == [WELL]
