@@ -166,7 +166,7 @@ class SignalJudge:
             metric=metric.name,
         )
         try:
-            reading = await self._judging.load(pair, place.head.id)
+            reading = await self._judging.load(pair, place.head.id, may_wait=False)
             earlier = await self._traces(pair, place.earlier(metric))
             case = JudgedTrace(reading, earlier, together)
             evaluation = await self._judging.evaluate(pair, metric, case)
@@ -194,5 +194,6 @@ class SignalJudge:
         found: list[Trace] = []
         for head in heads:
             with contextlib.suppress(NotFound):
-                found.append((await self._judging.load(pair, head.id)).trace)
+                earlier = await self._judging.load(pair, head.id, may_wait=False)
+                found.append(earlier.trace)
         return found

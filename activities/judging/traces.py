@@ -13,10 +13,11 @@ from weakref import WeakValueDictionary
 from cachetools import TTLCache
 
 from activities.judging.budget_ledger import BudgetLedger, RunSpending
+from activities.judging.loading_room import LoadingRoom
 from activities.judging.pair import Pair
 from activities.judging.refusals import Refusals
 from activities.judging.run_guard import RunGuard
-from activities.judging.trace_processes import TraceProcesses, is_large
+from activities.judging.trace_processes import LARGE_BYTES, TraceProcesses, is_large
 from activities.judging.wanted_metrics import WantedMetrics
 from activities.judging.write_buffer import ProjectJudgements, WriteBuffer
 from core.db.batching import Batcher
@@ -41,7 +42,7 @@ meanwhile.
 """
 
 MAX_LOADED: Final = 20
-"""Traces per query; a large trace may have megabytes."""
+"""Traces per query. A large trace has a query of its own."""
 
 KEPT_SECONDS: Final = 5.0
 MAX_KEPT: Final = 100
@@ -63,16 +64,25 @@ class TraceCache:
         self._loaded: WeakValueDictionary[_Key, Transcript] = WeakValueDictionary()
         self._kept: TTLCache[_Key, Transcript] = TTLCache(MAX_KEPT, KEPT_SECONDS)
         self._loading: SingleFlight[_Key, Transcript] = SingleFlight()
-        self._loads: Batcher[_Key, Mapping[_Key, Trace]] = Batcher(
+        self._room = LoadingRoom()
+        self._loads: Batcher[_Key, Mapping[_Key, Trace | int]] = Batcher(
             self._load_all, max_size=MAX_LOADED, every=LOAD_SECONDS
         )
 
     async def load(
-        self, project_id: ProjectId, run_id: RunId, trace_id: UUID, input_tokens: int
+        self,
+        project_id: ProjectId,
+        run_id: RunId,
+        trace_id: UUID,
+        input_tokens: int,
+        *,
+        may_wait: bool = True,
     ) -> Transcript:
-        """Raises NotFound, and JudgeFailed for a large trace that cannot be read in time.
+        """Raises NotFound, JudgeFailed for a large trace that cannot be read in time, and NoPermit
+        for a large trace without room in memory.
 
-        `input_tokens`: the token budget of the judge that will read the trace.
+        `input_tokens`: the token budget of the judge that will read the trace. `may_wait`: false
+        for callers that hold another trace.
 
         Metrics that are judged at the same time see the same state of the trace.
         """
@@ -80,33 +90,61 @@ class TraceCache:
         reading = self._loaded.get(key)
         if reading is not None:
             return reading
-        return await self._loading.join(key, lambda: self._load(key, input_tokens))
+        return await self._loading.join(
+            key, lambda: self._load(key, input_tokens, may_wait=may_wait)
+        )
 
     def keep(self, project_id: ProjectId, run_id: RunId, transcript: Transcript) -> None:
         """Keeps a small trace for its remaining metrics."""
         if transcript.rendered_characters <= MAX_KEPT_CHARACTERS:
             self._kept[project_id, run_id, transcript.trace.id] = transcript
 
-    async def _load(self, key: _Key, input_tokens: int) -> Transcript:
-        trace = await self._loads.by_key(key)
-        if trace is None:
+    async def _load(self, key: _Key, input_tokens: int, *, may_wait: bool) -> Transcript:
+        found = await self._loads.by_key(key)
+        if found is None:
             raise NotFound("trace", key[-1])
-        if is_large(trace):
-            reading = await self._processes.transcript(trace, input_tokens)
+        if isinstance(found, int):
+            reading = await self._load_large(key, input_tokens, found, may_wait=may_wait)
         else:
-            reading = Transcript(trace)
+            reading = await self._read(found, input_tokens)
         self._loaded[key] = reading
         return reading
 
-    async def _load_all(self, keys: Sequence[_Key]) -> Mapping[_Key, Trace]:
-        of_project: defaultdict[UUID, list[_Key]] = defaultdict(list)
+    async def _read(self, trace: Trace, input_tokens: int) -> Transcript:
+        if is_large(trace):
+            return await self._processes.transcript(trace, input_tokens)
+        return Transcript(trace)
+
+    async def _load_large(
+        self, key: _Key, input_tokens: int, size: int, *, may_wait: bool
+    ) -> Transcript:
+        self._kept.expire()  # it may hold large traces with short renderings
+        await self._room.take(size, may_wait=may_wait)
+        try:
+            async with self._database.read() as db:
+                known = await trace_loading.load(db, ProjectId(key[0]), [key[-1]])
+            if key[-1] not in known:
+                raise NotFound("trace", key[-1])
+            reading = await self._read(known[key[-1]], input_tokens)
+        except BaseException:
+            self._room.free(size)
+            raise
+        self._room.free_with(reading, size)
+        return reading
+
+    async def _load_all(self, keys: Sequence[_Key]) -> Mapping[_Key, Trace | int]:
+        """The traces; of a large trace only its size."""
+        of_project: defaultdict[ProjectId, list[_Key]] = defaultdict(list)
         for key in keys:
-            of_project[key[0]].append(key)
-        traces: dict[_Key, Trace] = {}
+            of_project[ProjectId(key[0])].append(key)
+        traces: dict[_Key, Trace | int] = {}
         async with self._database.read() as db:
             for project_id, wanted in of_project.items():
-                ids = [trace_id for _, _, trace_id in wanted]
-                known = await trace_loading.load(db, ProjectId(project_id), ids)
+                sizes = await trace_loading.sizes(db, project_id, [key[-1] for key in wanted])
+                large = {one: size for one, size in sizes.items() if size > LARGE_BYTES}
+                small = [one for one in sizes if one not in large]
+                loaded = await trace_loading.load(db, project_id, small) if small else {}
+                known = {**large, **loaded}
                 traces |= {key: known[key[-1]] for key in wanted if key[-1] in known}
         return traces
 
@@ -161,11 +199,11 @@ class TraceJudging:
     def embedder(self) -> Embedder:
         return self._judges.embedder()
 
-    async def load(self, pair: Pair, trace_id: UUID) -> Transcript:
-        """Raises NotFound, and JudgeFailed for a large trace that cannot be read in time."""
+    async def load(self, pair: Pair, trace_id: UUID, *, may_wait: bool = True) -> Transcript:
+        """Raises and waits like `TraceCache.load`."""
         project_id, run_id = ProjectId(pair.run.project_id), RunId(pair.run.run_id)
         tokens = self._judges.judge(pair.model).input_tokens
-        return await self._traces.load(project_id, run_id, trace_id, tokens)
+        return await self._traces.load(project_id, run_id, trace_id, tokens, may_wait=may_wait)
 
     async def evaluate_trace(self, pair: Pair) -> tuple[Trace, Evaluation]:
         """Raises NotFound, RunClosed, and errors of the judge."""

@@ -54,6 +54,18 @@ _SPANS = (
 )
 
 
+_SIZES = select(_TRACE.c.id, _TRACE.c.size_bytes).where(
+    _TRACE.c.project_id == bindparam("project_id"),
+    _TRACE.c.id.in_(bindparam("ids", expanding=True)),
+)
+
+
+async def sizes(db: Reader, project_id: ProjectId, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The stored bytes of the existing traces."""
+    rows = await db.execute(_SIZES, {"project_id": project_id, "ids": ids})
+    return {row.id: row.size_bytes for row in rows}
+
+
 async def load(
     db: Reader, project_id: ProjectId, ids: Sequence[UUID]
 ) -> dict[UUID, trace_model.Trace]:
