@@ -1,6 +1,5 @@
 """The API process: `uvicorn api.app:create_app --factory`."""
 
-import asyncio
 import gc
 import os
 import sys
@@ -24,9 +23,10 @@ from api.doctor.start_report import reporting_troubles
 from api.http.allowed_methods import AllowedMethods
 from api.http.audit_trail import AuditTrail
 from api.http.auth import Authenticator
-from api.http.concurrency_limit import ConcurrencyLimit
-from api.http.gatekeeper import Gatekeeper
+from api.http.concurrency_limit import ConcurrencyLimit, share_of_owner
+from api.http.gatekeeper import Gatekeeper, owner_of
 from api.http.key_check import KeyCheck
+from api.http.memory_budget import MemoryBudget
 from api.http.middleware import RequestTrail
 from api.http.prometheus import ApiMeasures
 from api.http.rate_limit import RateLimit
@@ -63,6 +63,7 @@ from api.runs.run_creation import RunCreation
 from api.trace_ingest import TraceIngest
 from core.db.database import Database
 from core.db.group_commit import GroupCommit
+from core.fair_slots import FairSlots
 from core.ids import Scope
 from core.open_database import open_database
 from core.periodic import repeating
@@ -97,6 +98,9 @@ carries an `X-Request-ID`, which the server's log also contains.
 THREAD_SWITCH_SECONDS = 0.001
 """How long a thread that computes may keep the event loop waiting. Python's default is 5 ms, and a
 request waits for each of its steps."""
+
+LARGE_READ_SECONDS = 20.0
+"""How long a response with large traces waits for memory."""
 
 _TAGS = [
     {"name": "Evaluation runs", "description": "Judge traces and sessions, durably."},
@@ -201,9 +205,11 @@ def _add_middleware(app: FastAPI, settings: Settings, measures: ApiMeasures) -> 
         measures=measures,
     )
     app.add_middleware(AuditTrail)
+    most = settings.max_concurrent_requests
+    app.add_middleware(ConcurrencyLimit, most=share_of_owner(most), owner=owner_of)
     app.add_middleware(KeyCheck, routes=routes, scopes=SCOPES)
     app.add_middleware(AllowedMethods, routes=routes)
-    app.add_middleware(ConcurrencyLimit, most=settings.max_concurrent_requests)
+    app.add_middleware(ConcurrencyLimit, most=most)
     if settings.cors_origins:
         _allow_origins(app, settings.cors_origins)
     app.add_middleware(HostCheck, hosts=settings.allowed_hosts)
@@ -292,5 +298,6 @@ async def _stack(
         project_deletions=ProjectDeletions(client, task_queue=settings.task_queue),
         comparisons=ComparisonClient(client, task_queue=settings.task_queue),
         slow_parts=SlowParts(),
-        decoding=asyncio.Semaphore(limits.MAX_CONCURRENT_DECODES),
+        large_reads=MemoryBudget(settings.max_body_memory_bytes, wait_seconds=LARGE_READ_SECONDS),
+        decoding=FairSlots(limits.MAX_CONCURRENT_DECODES),
     )

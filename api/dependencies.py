@@ -1,6 +1,5 @@
 """The dependencies that routes declare by type."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -11,6 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from api.dashboard.slow_parts import SlowParts
 from api.http import auth, strict_query
 from api.http.gatekeeper import ACCESS, Gatekeeper
+from api.http.memory_budget import MemoryBudget
 from api.http.prometheus import ApiMeasures
 from api.http.rate_limit import RateLimit
 from api.http.stream_limit import StreamLimit
@@ -22,6 +22,7 @@ from api.runs.run_creation import RunCreation
 from api.trace_ingest import TraceIngest
 from core.db.database import Database
 from core.db.group_commit import GroupCommit
+from core.fair_slots import FairSlots
 from core.ids import ProjectId, Scope
 from core.queries.run_reader import RunReader
 from core.safe_text import PlainText
@@ -59,8 +60,11 @@ class AppState:
     project_deletions: ProjectDeletions
     comparisons: ComparisonClient
     slow_parts: SlowParts
-    decoding: asyncio.Semaphore
-    """The lock for decoding OTLP exports and large bodies, which occupies a core."""
+    large_reads: MemoryBudget
+    """Memory for responses with large traces."""
+    decoding: FairSlots
+    """Slots for decoding OTLP exports and large bodies, which occupies a core. Projects take turns.
+    """
 
 
 # All dependencies are coroutines, because FastAPI runs each plain function in a thread.

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from api.dashboard import charts, formats, rendering, views
 from api.dashboard.access import PageViewer, PageWriter
 from api.dashboard.charts import Stretch
+from core.db import paging
 from core.ids import TargetType
 from core.queries import score_reads, session_reads, trace_loading, trace_reads
 from core.queries.trace_reads import StoredTrace
@@ -28,7 +29,8 @@ router = APIRouter(include_in_schema=False)
 
 _MAX_TRACES: Final = 100
 _MAX_READ: Final = 30
-"""Maximum number of traces whose messages the page shows; the page links to the others."""
+_MAX_READ_BYTES: Final = 4_000_000
+"""Number and bytes of the traces whose messages the page shows; it links to the others."""
 
 _MAX_SAID: Final = 600
 _LONG_WAIT: Final = 3.0
@@ -66,7 +68,10 @@ async def session(request: Request, viewer: PageViewer, session_id: str) -> HTML
         signals = await score_reads.latest_of_each(
             db, project, TargetType.TRACE, [str(trace_id) for trace_id in ids]
         )
-        loaded = await trace_loading.load(db, project, ids[:_MAX_READ])
+        sizes = await trace_loading.sizes(db, project, ids)
+        sized = ((one, sizes.get(one, 0)) for one in ids)
+        read = next(paging.chunks_by_size(sized, count=_MAX_READ, size=_MAX_READ_BYTES), [])
+        loaded = await trace_loading.load(db, project, read)
     ordered = [loaded[trace_id] for trace_id in ids if trace_id in loaded]
     messages = await asyncio.to_thread(_messages_of, ordered)
     return rendering.page(
@@ -84,7 +89,7 @@ async def session(request: Request, viewer: PageViewer, session_id: str) -> HTML
         signal_names=list(SIGNAL_WEIGHTS),
         weights=SIGNAL_WEIGHTS,
         said=messages,
-        left_out=max(0, stored.row.trace_count - _MAX_READ),
+        left_out=max(0, stored.row.trace_count - len(read)),
     )
 
 

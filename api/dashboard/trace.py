@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from api.dashboard import annotations, rendering, steps, views
 from api.dashboard.access import PageViewer, PageWriter
 from api.dashboard.steps import StepsChoice
+from api.whole_trace import room_for
 from core.ids import TargetType
 from core.queries import score_annotations, score_reads, trace_loading, trace_reads, trace_titles
 from core.safe_text import PlainText
@@ -62,13 +63,14 @@ async def trace(
     parameters: Annotated[TraceAddress, Query()],
 ) -> HTMLResponse:
     project = viewer.project.id
-    async with viewer.stack.database.read() as db:
-        stored = await trace_reads.get(db, project, trace_id)
-        loaded = (await trace_loading.load(db, project, [trace_id]))[trace_id]
-        titles = await trace_titles.of_traces(db, project, [trace_id])
-        scores = await score_reads.latest(db, project, TargetType.TRACE, str(trace_id))
     view = parameters.view if parameters.view in _VIEWS else "steps"
-    read = await asyncio.to_thread(_read, stored, loaded, parameters, view)
+    async with room_for(viewer.stack, project, trace_id):
+        async with viewer.stack.database.read() as db:
+            stored = await trace_reads.get(db, project, trace_id)
+            loaded = (await trace_loading.load(db, project, [trace_id]))[trace_id]
+            titles = await trace_titles.of_traces(db, project, [trace_id])
+            scores = await score_reads.latest(db, project, TargetType.TRACE, str(trace_id))
+        read = await asyncio.to_thread(_read, stored, loaded, parameters, view)
     return rendering.page(
         request,
         "trace.html",

@@ -1,6 +1,7 @@
 """Streams an export from one snapshot, with one page in memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -27,7 +28,9 @@ until its end.
 
 Row = TypeVar("Row")
 
+MAX_EXPORTS_PER_PROJECT: Final = 3
 _running = asyncio.Semaphore(MAX_EXPORTS)
+_of_projects: Counter[ProjectId] = Counter()
 
 
 def score_export(
@@ -42,7 +45,7 @@ def score_export(
             async for part in _written(pages, writer, _score_records):
                 yield part
 
-    return _response(content, f"scores-{run.id}", file_format)
+    return _response(content, project_id, f"scores-{run.id}", file_format)
 
 
 def trace_export(
@@ -66,7 +69,7 @@ def trace_export(
             async for part in _written(pages, writer, records):
                 yield part
 
-    return _response(content, "traces", file_format)
+    return _response(content, project_id, "traces", file_format)
 
 
 def _score_writer(file_format: Format) -> RecordWriter:
@@ -88,7 +91,13 @@ def _trace_records(rows: Sequence[StoredTrace]) -> list[dict[str, Any]]:
 
 
 def _whole_traces(rows: Sequence[StoredTrace]) -> list[dict[str, Any]]:
-    return [TraceDetail.of(row).model_dump(mode="json") for row in rows]
+    return [_whole_trace(TraceDetail.of(row)) for row in rows]
+
+
+def _whole_trace(trace: TraceDetail) -> dict[str, Any]:
+    """Span by span, because a single call would hold the interpreter for all of them."""
+    head = trace.model_copy(update={"spans": []}).model_dump(mode="json")
+    return head | {"spans": [span.model_dump(mode="json") for span in trace.spans]}
 
 
 async def _written(
@@ -96,17 +105,28 @@ async def _written(
     writer: RecordWriter,
     records_of: Callable[[Sequence[Row]], list[dict[str, Any]]],
 ) -> AsyncIterator[bytes]:
+    def write(rows: Sequence[Row]) -> bytes:
+        return writer.write(records_of(rows))
+
     async for rows in pages:
-        records = records_of(rows)
         # Runs in a thread, because encoding a page takes milliseconds and other requests must not
         # wait.
-        yield await asyncio.to_thread(writer.write, records)
+        yield await asyncio.to_thread(write, rows)
     yield await asyncio.to_thread(writer.finish)
 
 
 def _response(
-    content: Callable[[], AsyncIterator[bytes]], name: str, file_format: Format
+    content: Callable[[], AsyncIterator[bytes]],
+    project_id: ProjectId,
+    name: str,
+    file_format: Format,
 ) -> StreamingResponse:
+    if _of_projects[project_id] >= MAX_EXPORTS_PER_PROJECT:
+        raise Unavailable(
+            "Another export",
+            f"{MAX_EXPORTS_PER_PROJECT} exports of this project are running. Try again when one "
+            "has ended.",
+        )
     if _running.locked():
         raise Unavailable(
             "Another export", f"{MAX_EXPORTS} exports are running. Try again when one has ended."
@@ -114,8 +134,14 @@ def _response(
 
     async def guarded() -> AsyncIterator[bytes]:
         async with _running:
-            async for part in content():
-                yield part
+            _of_projects[project_id] += 1
+            try:
+                async for part in content():
+                    yield part
+            finally:
+                _of_projects[project_id] -= 1
+                if not _of_projects[project_id]:
+                    del _of_projects[project_id]
 
     return StreamingResponse(
         guarded(),

@@ -1,10 +1,12 @@
 """Decides who may send a request, and how often."""
 
 import hashlib
+from collections.abc import Hashable
 from typing import Final
 
 from cachetools import TTLCache
 from starlette.datastructures import Headers
+from starlette.types import Scope as AsgiScope
 
 from api.http.auth import Access, Authenticator
 from api.http.rate_limit import RateLimit
@@ -56,3 +58,13 @@ def key_text(headers: Headers) -> str | None:
         return given
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
+
+
+def owner_of(scope: AsgiScope) -> Hashable:
+    """Who uses the memory and the place of a request: its project or key.
+
+    All requests without a key have one owner, because anybody can send them, from any number of
+    connections.
+    """
+    access: Access | None = scope.get(ACCESS)
+    return None if access is None else access.owner

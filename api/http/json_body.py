@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.http import strict_query
+from api.http.gatekeeper import owner_of
 from core import json_codec
 from core.errors import Invalid, UnsupportedMedia
 
@@ -57,7 +58,7 @@ class JsonRoute(APIRoute):
                 value = _parsed(body, strict) if body else None
             else:
                 # Few threads at once, because each may keep the interpreter from the event loop.
-                async with original.app.state.stack.decoding:
+                async with original.app.state.stack.decoding.slot(owner_of(original.scope)):
                     value = await asyncio.to_thread(_validated, body, field, strict)
             return await handle(_JsonRequest(request, body, value))
 

@@ -1,4 +1,4 @@
-"""Limits the memory for request bodies, in total and per project."""
+"""Limits the memory for large requests and responses, in total and per project."""
 
 import asyncio
 from collections import Counter
@@ -73,7 +73,7 @@ class MemoryBudget:
                 self._held[owner] += size
         except TimeoutError:
             raise Overloaded(
-                "The server is busy with other large bodies. Nothing was stored; send it again.",
+                "The server is busy with other large requests. Nothing was stored; send it again.",
                 retry_after=_RETRY_SECONDS,
             ) from None
 

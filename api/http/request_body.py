@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Hashable
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -10,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
-from api.http.gatekeeper import ACCESS
+from api.http.gatekeeper import ACCESS, owner_of
 from api.http.json_body import MAX_BYTES_ON_LOOP
 from api.http.memory_budget import MemoryBudget, check_density
 from api.http.prometheus import ApiMeasures
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 5.0
 _DRAIN_TIMES_LIMIT = 8
 MAX_KEYLESS_BYTES: Final = 1024 * 1024
-"""Owner of the memory of a request without an API key, such as a form of the dashboard."""
+"""Maximum size of a body without an API key, such as a form of the dashboard."""
 _SMALL_BYTES: Final = 64 * 1024
 _HANDLING_FACTOR: Final = 4
 """Memory for a body, as a multiple of its size; parsing, validating and writing it needs about four
@@ -85,7 +84,7 @@ class RequestBody:
             body = await self._read(receive, size)
             await self._app(scope, _replay(body, receive), send)
             return
-        owner = _owner(scope)
+        owner = owner_of(scope)
         async with self._reading.reserve(owner, size):
             body = await self._read(receive, size)
             async with self._handling.reserve(owner, await self._memory(scope, body)):
@@ -156,11 +155,6 @@ class _Incoming:
         message = await self._receive()
         self.has_ended = not message.get("more_body", False)
         return message
-
-
-def _owner(scope: Scope) -> Hashable:
-    access = scope.get(ACCESS)
-    return access.owner if access is not None else scope.get("client")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

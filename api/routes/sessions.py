@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
@@ -20,18 +20,20 @@ from api.schemas.sessions import (
     SessionsDeleted,
     SessionSummary,
 )
-from api.schemas.traces import TraceDetail
+from api.whole_trace import json_of, reserved
 from core.db import paging
 from core.filters import SessionListFilters
 from core.ids import ProjectId
 from core.moments import Moment, MomentRange
-from core.queries import session_reads, trace_reads
+from core.queries import session_reads, trace_loading, trace_reads
 from core.queries.session_listing import SessionSortKey
 from core.safe_text import Label
 
 router = APIRouter(prefix="/sessions", tags=["Sessions"], route_class=JsonRoute)
 
 TRACES_PER_READ: Final = 10
+BYTES_PER_READ: Final = 1_000_000
+"""Stored bytes of the traces that are in memory at once; a larger trace is alone."""
 
 SessionId = Annotated[
     Label, Path(description="The session id as the client sent it, including slashes.")
@@ -104,14 +106,25 @@ async def get_session(
     query: Annotated[SessionTracesQuery, Query()],
     project: ReadProject,
     stack: CurrentStack,
-) -> StreamingResponse:
+) -> Response:
     async with stack.database.read() as db:
         stored = await session_reads.get(db, project, session_id)
         ids = await trace_reads.ids_of_session(db, project, session_id, query.page)
-    summary = SessionSummary.of(stored).model_dump_json()
-    return StreamingResponse(
-        _with_traces(stack, project, summary, ids), media_type="application/json"
+        sizes = await trace_loading.sizes(db, project, ids)
+    summary = SessionSummary.of(stored).model_dump_json().encode()
+    chunks = list(
+        paging.chunks_by_size(
+            ((one, sizes.get(one, 0)) for one in ids), count=TRACES_PER_READ, size=BYTES_PER_READ
+        )
     )
+
+    async def make() -> Response:
+        parts = _with_traces(stack, project, summary, chunks)
+        return StreamingResponse(parts, media_type="application/json")
+
+    if max(sizes.values(), default=0) <= BYTES_PER_READ:
+        return await make()
+    return reserved(stack, project, sizes.values(), make)
 
 
 @router.delete(
@@ -128,18 +141,18 @@ async def delete_session(
 
 
 async def _with_traces(
-    stack: AppState, project: ProjectId, summary: str, ids: Sequence[UUID]
-) -> AsyncIterator[str]:
+    stack: AppState, project: ProjectId, summary: bytes, chunks: Iterable[Sequence[UUID]]
+) -> AsyncIterator[bytes]:
     """Streams the summary and the traces, a few at a time, for a session of any size."""
-    yield summary[:-1] + ',"traces":['
-    separator = ""
-    for chunk in paging.chunks(ids, TRACES_PER_READ):
+    yield summary[:-1] + b',"traces":['
+    separator = b""
+    for chunk in chunks:
         async with stack.database.read() as db:
             found = await trace_reads.whole(db, project, chunk)
         for trace in found:
-            yield separator + TraceDetail.of(trace).model_dump_json()
-            separator = ","
-    yield "]}"
+            yield separator + await json_of(trace)
+            separator = b","
+    yield b"]}"
 
 
 def _buckets(

@@ -99,7 +99,7 @@ async def change_trace(
     async with stack.database.write() as db:
         await trace_edits.change_trace(db, project, trace_id, body)
     # Read after the write transaction, so that other writers do not wait for a large trace.
-    return await whole_trace(stack.database, project, trace_id)
+    return await whole_trace(stack, project, trace_id)
 
 
 @router.delete(

@@ -67,4 +67,4 @@ async def list_traces(
 async def get_trace(
     trace_id: UUID, project: ReadProject, stack: CurrentStack
 ) -> TraceDetail | Response:
-    return await whole_trace(stack.database, project, trace_id)
+    return await whole_trace(stack, project, trace_id)

@@ -27,6 +27,9 @@ from evals.transcript.transcript import Transcript
 MAX_MEASURED: Final = 200
 """Maximum number of traces that one estimate renders."""
 
+MAX_MEASURED_BYTES: Final = 20_000_000
+"""Stored bytes of these traces. Rendering them takes about a second."""
+
 BYTES_PER_TOKEN: Final = (4.5, 3.0)
 """Bytes per token of ordinary text, at most and at least; tokenizers differ."""
 
@@ -38,6 +41,8 @@ length.
 
 _ANSWER_TOKENS: Final = 8_192
 _TRACES_LOADED: Final = 10
+_BYTES_LOADED: Final = 2_000_000
+"""The traces that are in memory at once; a larger trace is alone."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,8 @@ async def estimate(
         ids = await estimate_reads.random_ids(
             db, project_id, body.filters, count=min(MAX_MEASURED, matching), of=matching
         )
+        sizes = await trace_loading.sizes(db, project_id, ids)
+        ids = _first([(one, sizes.get(one, 0)) for one in ids])
         histories = await estimate_reads.histories(db, project_id, body.metrics)
         known = 0
         if not body.fresh:
@@ -132,6 +139,12 @@ def _cost(
     return RangeBody(low=low, high=high), None
 
 
+def _first(sized: Sequence[tuple[UUID, int]]) -> list[UUID]:
+    """As many of the traces as one estimate may render."""
+    chunks = paging.chunks_by_size(sized, count=MAX_MEASURED, size=MAX_MEASURED_BYTES)
+    return next(chunks, [])
+
+
 async def _measured(
     db: Reader,
     project_id: ProjectId,
@@ -140,7 +153,9 @@ async def _measured(
     histories: dict[str, History],
 ) -> _Work:
     work = _Work()
-    for chunk in paging.chunks(ids, _TRACES_LOADED):
+    sizes = await trace_loading.sizes(db, project_id, ids)
+    sized = ((one, sizes.get(one, 0)) for one in ids)
+    for chunk in paging.chunks_by_size(sized, count=_TRACES_LOADED, size=_BYTES_LOADED):
         traces = await trace_loading.load(db, project_id, chunk)
         # Runs in a thread, because rendering takes milliseconds per trace and other requests must
         # continue.

@@ -1,6 +1,6 @@
 """Pages of a list for clients, and chunks of a list for statements."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -45,3 +45,22 @@ def count_of(query: Select[Any]) -> Select[int]:
 def chunks(items: Sequence[Item], size: int = MAX_IDS_PER_STATEMENT) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def chunks_by_size(
+    items: Iterable[tuple[Item, int]], *, count: int, size: int
+) -> Iterator[list[Item]]:
+    """Chunks of at most `count` items, whose sizes add up to at most `size`.
+
+    A larger item has a chunk of its own.
+    """
+    chunk: list[Item] = []
+    left = size
+    for item, of_item in items:
+        if chunk and (len(chunk) == count or of_item > left):
+            yield chunk
+            chunk, left = [], size
+        chunk.append(item)
+        left -= of_item
+    if chunk:
+        yield chunk

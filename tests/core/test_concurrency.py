@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from core.concurrency import cancel_and_wait, raise_if_cancelled, run_bounded
+from core.fair_slots import FairSlots
 from core.periodic import repeating
 
 
@@ -134,3 +135,38 @@ async def test_a_cancellation_that_a_library_replaced_is_raised_again() -> None:
     await cancel_and_wait(task)
     assert task.cancelled()
     raise_if_cancelled()  # does nothing in a task that nobody cancelled
+
+
+async def test_owners_that_wait_take_turns() -> None:
+    slots, done, go_on = FairSlots(1), [], asyncio.Event()
+
+    async def work(owner: str, number: int) -> None:
+        async with slots.slot(owner):
+            await go_on.wait()
+            done.append((owner, number))
+
+    asked = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("c", 1), ("b", 2)]
+    tasks = [asyncio.create_task(work(*one)) for one in asked]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*tasks)
+    assert done == [("a", 1), ("a", 2), ("b", 1), ("c", 1), ("a", 3), ("b", 2)]
+
+
+async def test_a_slot_outlives_the_cancellation_of_those_who_wait_for_it() -> None:
+    slots, go_on = FairSlots(1), asyncio.Event()
+
+    async def work() -> None:
+        async with slots.slot("a"):
+            await go_on.wait()
+
+    first, gone, cancelled_late, last = (asyncio.create_task(work()) for _ in range(4))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await first  # Its slot goes to `cancelled_late` in the same moment.
+    cancelled_late.cancel()
+    async with asyncio.timeout(5):
+        await last
+        await work()

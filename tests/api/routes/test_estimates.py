@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.runs import estimating
 from core.queries import run_pairs, run_rows
 from evals import catalog
 from tests.api.conftest import Service, provider
@@ -104,3 +105,16 @@ async def test_metrics_asked_alone_take_more_calls_and_read_each_trace_again(
     together, alone = await estimate(service), await estimate(service, bundle=False)
     assert (together["judge_calls"], alone["judge_calls"]) == (4, 8)
     assert alone["prompt_tokens"]["low"] > together["prompt_tokens"]["low"]
+
+
+async def test_only_a_few_large_traces_are_measured(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.publish(provider(), provider("offline"), default_model=MODEL)
+    await store_traces(service.database, service.project_id, 10)
+    whole = await estimate(service)
+    monkeypatch.setattr(estimating, "_BYTES_LOADED", 1)
+    assert await estimate(service) == whole
+    monkeypatch.setattr(estimating, "MAX_MEASURED_BYTES", 1)
+    one = await estimate(service)
+    assert (one["measured_traces"], one["pairs"]) == (1, 20)

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from api.exports import formats
+from api.exports import formats, streams
 from core.db.tables import EvalRun
 from core.ids import ScoreStatus, TargetType
 from core.queries import export_reads, run_pairs, run_rows
@@ -182,3 +183,35 @@ async def test_unknown_formats_filters_and_runs_are_refused(service: Service) ->
     assert (await client.get("/traces.jsonl", params={"tag": "x"})).status_code == 422
     other = f"/evaluations/session-runs/{run.id}/scores.csv"
     assert (await client.get(other)).status_code == 404
+
+
+async def test_large_traces_are_exported_one_at_a_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await service.post_trace(input={"n": n}) for n in range(3)]
+    whole = (await service.client.get("/traces.jsonl")).content
+    assert {json.loads(line)["trace_id"] for line in whole.splitlines()} == set(ids)
+    pages: list[int] = []
+    traces = export_reads.traces
+
+    async def counted(*of: Any) -> AsyncIterator[Any]:
+        async for page in traces(*of):
+            pages.append(len(page))
+            yield page
+
+    monkeypatch.setattr(export_reads, "traces", counted)
+    monkeypatch.setattr(export_reads, "MAX_PAGE_BYTES", 1)
+    assert (await service.client.get("/traces.jsonl")).content == whole
+    assert pages == [1, 1, 1]
+
+
+async def test_one_project_does_not_take_every_export(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(streams._of_projects, sqlite_service.project_id, 3)
+    refused = await sqlite_service.client.get("/traces.jsonl")
+    assert refused.status_code == 503
+    assert "3 exports of this project are running" in refused.json()["detail"]
+    monkeypatch.setitem(streams._of_projects, sqlite_service.project_id, 2)
+    assert (await sqlite_service.client.get("/traces.jsonl")).status_code == 200
+    assert streams._of_projects[sqlite_service.project_id] == 2

@@ -51,10 +51,12 @@ async def test_a_session_is_shown_with_its_sums(service: Service) -> None:
     assert [trace["tags"] for trace in detail["traces"]] == [["b"]]
 
 
+@pytest.mark.parametrize("bytes_per_read", [sessions.BYTES_PER_READ, 0], ids=["small", "large"])
 async def test_a_session_has_whole_traces_in_pages(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch, bytes_per_read: int
 ) -> None:
     monkeypatch.setattr(sessions, "TRACES_PER_READ", 2)
+    monkeypatch.setattr(sessions, "BYTES_PER_READ", bytes_per_read)
     ids = [
         await service.post_trace(session_id="s", started_at=at(seconds=n), metadata={"n": n})
         for n in range(5)
