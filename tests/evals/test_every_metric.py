@@ -177,6 +177,8 @@ class TestJudgedMetric:
     async def test_every_prompt_about_a_trace_begins_alike(
         self, metric: JudgedMetric[Any], trace: Trace
     ) -> None:
+        if not metric.offline:
+            pytest.skip("has no offline rule")
         judge = ScriptedJudge(input_tokens=8_000)
         await evaluate(metric, trace, judge, FakeEmbedder())
         await evaluate(catalog.trace_metric("task_completion"), trace, judge, FakeEmbedder())
