@@ -184,6 +184,8 @@ def _piece_within(piece: Piece, cap: int) -> Piece:
         return piece
     kept = cap - _MARK_ROOM
     if kept < max(_MIN_KEPT, piece.kept):
+        if piece.kept and _length(piece) <= piece.kept + _MARK_ROOM:
+            return piece
         return replace(piece, text=piece.text[: piece.kept], left_out=len(piece.text) - piece.kept)
     head = max(kept * 2 // 3, piece.kept)
     text, left_out = piece.text, len(piece.text) - kept
