@@ -109,8 +109,12 @@ def test_an_answer_whose_parts_cite_only_made_up_steps_is_no_answer() -> None:
         asked.check(answer)
 
 
-BOTH: dict[str, dict[str, Any]] = {"task_completion": {"wishes": [], "breaches": [], "untruths": [], "accomplished": True,
-                            "likelihood": 0.7}, "confidence": {"moments": []}}  # fmt: skip
+BOTH: dict[str, dict[str, Any]] = {
+    "task_completion": {
+        "wishes": [], "breaches": [], "untruths": [], "accomplished": True, "likelihood": 0.7
+    },
+    "confidence": {"moments": []},
+}  # fmt: skip
 TEXT = json.dumps(BOTH)
 
 
