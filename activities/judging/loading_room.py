@@ -63,7 +63,7 @@ class LoadingRoom:
 
     def free_with(self, transcript: Transcript, size: int) -> None:
         """Frees the bytes when the transcript is dropped."""
-        weakref.finalize(transcript, self._add, -size)
+        weakref.finalize(transcript, self._add, -size).atexit = False
 
     def free(self, size: int) -> None:
         self._add(-size)

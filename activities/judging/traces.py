@@ -144,7 +144,7 @@ class TraceCache:
                 large = {one: size for one, size in sizes.items() if size > LARGE_BYTES}
                 small = [one for one in sizes if one not in large]
                 loaded = await trace_loading.load(db, project_id, small) if small else {}
-                known = {**large, **loaded}
+                known: dict[UUID, Trace | int] = {**large, **loaded}
                 traces |= {key: known[key[-1]] for key in wanted if key[-1] in known}
         return traces
 

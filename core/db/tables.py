@@ -86,7 +86,13 @@ class EvalRun(SQLModel, table=True):
         ),
         Index(
             "ix_eval_run_waiting",
-            *("project_id", "created_at", "id", "model"),
+            *("project_id", "created_at", "id"),
+            sqlite_where=text("completed_at IS NULL AND admitted_at IS NULL"),
+            postgresql_where=text("completed_at IS NULL AND admitted_at IS NULL"),
+        ),
+        Index(
+            "ix_eval_run_waiting_model",
+            *("project_id", "model", "created_at", "id"),
             sqlite_where=text("completed_at IS NULL AND admitted_at IS NULL"),
             postgresql_where=text("completed_at IS NULL AND admitted_at IS NULL"),
         ),

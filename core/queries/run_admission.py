@@ -24,7 +24,10 @@ from core.queries.run_rows import GOING_ON, WAITING
 from core.run_spec import OpenRunLimits
 
 MAX_PROJECTS_BEYOND: Final = 20
-"""Projects per admission whose runs may begin beyond the limits, because each takes a query."""
+MAX_MODELS_BEYOND: Final = 10
+"""Projects per admission, and models per project, whose runs may begin beyond the limits, because
+each takes a query.
+"""
 
 
 async def admit_at_once(
@@ -60,8 +63,7 @@ async def admit_next(
 ) -> Sequence[EvalRun]:
     """Admits the next runs. Concurrent callers run one after the other.
 
-    `beyond_limits`: also runs of models with few open runs, which takes a look at every waiting
-    run.
+    `beyond_limits`: also runs of models with few open runs, which takes some queries.
     """
     await leases.serialize(db, "admission")
     open_runs = await _open_runs(db)
@@ -102,14 +104,29 @@ async def _beyond_limits(
 ) -> list[EvalRun]:
     """The waiting runs of models with few open runs, for which there is room beyond the limits."""
     found: list[EvalRun] = []
-    while not open_runs.are_full(project, limits):
-        crowded = open_runs.crowded(project, limits)
-        besides = [row.id for row in (*admitted, *found)]
-        rows = await _first_waiting(db, project, limit=1, besides=besides, not_of=crowded)
-        if not rows or not open_runs.have_room(project, rows[0].model, limits):
-            return found
-        open_runs.add(rows[0])
-        found += rows
+    for model in await _waiting_models(db, project):
+        while open_runs.have_room(project, model, limits):
+            besides = [row.id for row in (*admitted, *found)]
+            rows = await _first_waiting(db, project, limit=1, besides=besides, model=model)
+            if not rows:
+                break
+            open_runs.add(rows[0])
+            found += rows
+    return found
+
+
+async def _waiting_models(db: Reader, project_id: UUID) -> list[str]:
+    """Models of waiting runs, at most `MAX_MODELS_BEYOND`. Finds each by one step in the index."""
+    found: list[str] = []
+    while len(found) < MAX_MODELS_BEYOND:
+        where = [col(EvalRun.project_id) == project_id, *WAITING]
+        if found:
+            where.append(col(EvalRun.model) > found[-1])
+        query = select(col(EvalRun.model)).where(*where).order_by(col(EvalRun.model)).limit(1)
+        model = await db.scalar(query)
+        if model is None:
+            break
+        found.append(model)
     return found
 
 
@@ -146,11 +163,6 @@ class _OpenRuns:
         most = limits.per_project + limits.more_per_project
         most_in_all = limits.in_all + limits.more_in_all
         return self.of(project) >= most or self.total >= most_in_all
-
-    def crowded(self, project: UUID, limits: OpenRunLimits) -> list[str]:
-        """The models whose runs must not begin beyond the limits."""
-        models = {model for _, model in self.counts}
-        return sorted(model for model in models if self._is_crowded(project, model, limits))
 
     def _is_crowded(self, project: UUID, model: str, limits: OpenRunLimits) -> bool:
         of_project = self.of(project) >= limits.per_project
@@ -201,23 +213,20 @@ async def _waiting_by_project(db: Reader) -> dict[UUID, int]:
     return dict(rows.all())
 
 
-async def _first_waiting(  # noqa: PLR0913  which of them count
+async def _first_waiting(
     db: Reader,
     project_id: UUID,
     *,
     limit: int,
     besides: Collection[UUID] = (),
     model: str | None = None,
-    not_of: Collection[str] = (),
 ) -> Sequence[EvalRun]:
-    """The runs that wait longest: of `model` if it is given, and of none of the models `not_of`."""
+    """The runs that wait longest, of `model` if it is given."""
     where = [col(EvalRun.project_id) == project_id, *WAITING]
     if besides:
         where.append(col(EvalRun.id).not_in(besides))
     if model is not None:
         where.append(col(EvalRun.model) == model)
-    if not_of:
-        where.append(col(EvalRun.model).not_in(not_of))
     rows = await db.execute(
         select(EvalRun)
         .where(*where)

@@ -26,9 +26,7 @@ LOOK_SECONDS: Final = 2.0
 GATHER_SECONDS: Final = 0.05
 
 BEYOND_SECONDS: Final = 1.0
-"""Pause between looks for runs that may begin beyond the limits, because each reads the models of
-all waiting runs.
-"""
+"""Pause between looks for runs that may begin beyond the limits, because each takes queries."""
 
 MAX_CONCURRENT_STARTS: Final = 10
 

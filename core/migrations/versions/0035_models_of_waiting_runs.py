@@ -1,4 +1,4 @@
-"""the model in the index of waiting runs
+"""an index of waiting runs by model
 
 An admission looks for waiting runs of certain models among many thousands.
 """
@@ -11,19 +11,19 @@ down_revision = "0034"
 branch_labels = None
 depends_on = None
 
-_INDEX = "ix_eval_run_waiting"
-_COLUMNS = ["project_id", "created_at", "id"]
+_INDEX = "ix_eval_run_waiting_model"
 _WAITING = sa.text("completed_at IS NULL AND admitted_at IS NULL")
 
 
 def upgrade() -> None:
-    _index([*_COLUMNS, "model"])
+    op.create_index(
+        _INDEX,
+        "eval_run",
+        ["project_id", "model", "created_at", "id"],
+        sqlite_where=_WAITING,
+        postgresql_where=_WAITING,
+    )
 
 
 def downgrade() -> None:
-    _index(_COLUMNS)
-
-
-def _index(columns: list[str]) -> None:
     op.drop_index(_INDEX, table_name="eval_run")
-    op.create_index(_INDEX, "eval_run", columns, sqlite_where=_WAITING, postgresql_where=_WAITING)

@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from activities.judging import loading_room, traces
+from activities.judging import loading_room
 from activities.judging.trace_processes import LARGE_BYTES, TraceProcesses
 from activities.judging.traces import TraceCache
 from core.db.database import Database
 from core.errors import NoPermit, NotFound
 from core.ids import ProjectId, RunId
-from core.queries import trace_writes
+from core.queries import trace_loading, trace_writes
 from core.trace_input import TraceBody
 from core.trace_model import Trace
 from evals.transcript.transcript import Transcript
@@ -95,7 +95,7 @@ async def test_a_trace_that_cannot_be_read_takes_no_room(
         return {}
 
     with monkeypatch.context() as patch:
-        patch.setattr(traces.trace_loading, "load", gone)
+        patch.setattr(trace_loading, "load", gone)
         with pytest.raises(NotFound):
             await cache.load(project_id, RUN, broken, BUDGET)
     whole = await stored(database, project_id, 300_000)

@@ -201,7 +201,7 @@ async def test_log_records_beyond_ten_thousand_are_rejected_and_counted(
     count = limits.MAX_SPANS + 4
     if json_form:
         kind = wire.Encoding.JSON
-        scope = {"logRecords": [{}] * count}
+        scope: dict[str, Any] = {"logRecords": [{}] * count}
         body = json.dumps({"resourceLogs": [{"scopeLogs": [scope]}]}).encode()
     else:
         kind = wire.Encoding.PROTOBUF
