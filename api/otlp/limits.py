@@ -39,6 +39,9 @@ MAX_MENDED_FIELDS: Final = 250_000
 """The same for a request that the parser refuses, because a repair takes longer per field."""
 
 _LENGTH_DELIMITED: Final = 2
+_LONG: Final = 0x80
+"""Smaller bytes are whole numbers."""
+
 _MAX_VARINT_BYTES: Final = 10
 
 
@@ -77,34 +80,34 @@ def _count_fields(body: bytes, request: Descriptor, most: int) -> int:
     open_messages = [(0, len(body), _message_fields(request))]
     while open_messages and found <= most:
         at, end, kinds = open_messages.pop()
-        # The fields are read in place, because large exports have hundreds of thousands.
-        while at < end and found <= most:
-            try:
-                key, at = _varint(body, at)
-                length, at = _content(body, at, key & 7)
-            except (IndexError, ValueError):
-                break
-            found += 1
-            kind = kinds.get(key >> 3) if key & 7 == _LENGTH_DELIMITED else None
-            if kind is not None:
+        try:
+            while at < end and found <= most:
                 found += 1
-                if length:
-                    open_messages.append((at, min(at + length, end), _message_fields(kind)))
-            at += length
+                key, at = (body[at], at + 1) if body[at] < _LONG else _varint(body, at)
+                if key & 7 != _LENGTH_DELIMITED:
+                    at = _after_number(body, at, key & 7)
+                    continue
+                length, at = (body[at], at + 1) if body[at] < _LONG else _varint(body, at)
+                kind = kinds.get(key >> 3)
+                if kind is not None:
+                    found += 1
+                    if length:
+                        open_messages.append((at, min(at + length, end), _message_fields(kind)))
+                at += length
+        except (IndexError, ValueError):
+            continue
     return found
 
 
-def _content(body: bytes, at: int, wire_type: int) -> tuple[int, int]:
-    """The length of a field's content, and where it begins. Raises IndexError and ValueError."""
+def _after_number(body: bytes, at: int, wire_type: int) -> int:
+    """Where the field after a number begins. Raises IndexError and ValueError."""
     match wire_type:
         case 0:
-            return 0, _varint(body, at)[1]
+            return _varint(body, at)[1]
         case 1:
-            return 8, at
-        case 2:
-            return _varint(body, at)
+            return at + 8
         case 5:
-            return 4, at
+            return at + 4
     raise ValueError
 
 
