@@ -49,6 +49,7 @@ from core.ids import ProjectId, ScoreStatus, TargetType
 from core.open_target import OpenTarget
 from core.queries import run_pairs
 from core.telemetry.measures import FailureCause, show_failures
+from core.trace_model import Trace
 
 log = logging.getLogger("assay.worker")
 
@@ -193,8 +194,8 @@ class Pairs:
 
     async def _judged(self, pair: Pair, attempt: AttemptState) -> EndedPair:
         """Judges the target, of either kind."""
+        trace: Trace | None = None
         if pair.target_type is TargetType.SESSION:
-            environment = None
             with attempt.at(Stage.ASKING):
                 evaluation = await self._sessions.evaluate(pair, attempt)
         else:
@@ -202,10 +203,9 @@ class Pairs:
             transcript = await self._judging.load(pair, UUID(pair.target_id))
             with attempt.at(Stage.ASKING):
                 trace, evaluation = await self._judging.evaluate_trace(pair)
-            environment = trace.environment
             del transcript
         attempt.answers = evaluation.usage
-        return success(pair, evaluation.including(attempt.budget.spent), environment)
+        return success(pair, evaluation.including(attempt.budget.spent), trace)
 
     def _refused(self, pair: Pair, error: JudgeUnusable, attempt: AttemptState) -> EndedPair:
         """Decides whether a refusal stops the run, is retried, or fails only this pair."""

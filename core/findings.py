@@ -10,11 +10,27 @@ SPEAK_FOR: Final = frozenset(
     ("met", "rightly refused", "right", "needed", "done", "changed with a reason", "grounded")
 )
 UNDECIDED: Final = frozenset(("cannot tell", "unclear"))
+_HALF_GOOD: Final = frozenset(("partly", "done out of order"))
 
 
-def is_against(verdict: str) -> bool:
-    """Whether a finding with this verdict counts against the agent."""
-    return verdict not in SPEAK_FOR and verdict not in UNDECIDED
+def speaks_for(entry: Mapping[str, Any]) -> bool:
+    """Whether a stored finding speaks for the agent.
+
+    A verdict that is not listed here, such as one of a new metric, speaks for the agent if it
+    earns points.
+    """
+    verdict = str(entry.get("verdict", ""))
+    if verdict in SPEAK_FOR or entry.get("grounded") is True:
+        return True
+    if verdict in UNDECIDED or verdict in _HALF_GOOD:
+        return False
+    points = entry.get("points")
+    return isinstance(points, int | float) and points > 0
+
+
+def is_against(entry: Mapping[str, Any]) -> bool:
+    """Whether a stored finding counts against the agent."""
+    return str(entry.get("verdict", "")) not in UNDECIDED and not speaks_for(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +56,8 @@ def against(entries: object, *, most: int) -> list[StoredFinding]:
     """
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         return []
-    found = (_read(entry) for entry in entries[:most] if isinstance(entry, Mapping))
-    return [one for one in found if is_against(one.verdict)]
+    found = (entry for entry in entries[:most] if isinstance(entry, Mapping))
+    return [_read(entry) for entry in found if is_against(entry)]
 
 
 def _read(entry: Mapping[str, Any]) -> StoredFinding:

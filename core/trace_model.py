@@ -25,7 +25,10 @@ class Span(BaseModel):
 
 
 class Trace(BaseModel):
-    """`spans` are ordered by start time, then by id. Parents may be missing or form a cycle."""
+    """`spans` are ordered by start time, then by id. Parents may be missing or form a cycle.
+
+    `updated_at`: the last change before the trace was read; None for a trace that is not stored.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,4 +42,5 @@ class Trace(BaseModel):
     ended_at: datetime | None = None
     session_id: str | None = None
     environment: str | None = None
+    updated_at: datetime | None = None
     spans: tuple[Span, ...] = ()

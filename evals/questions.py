@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, PlainSerializer, ValidationError, WrapValidator, create_model
 
 from evals.findings import with_known_steps
+from evals.judges.answer_format import SeparateParts
 from evals.judges.protocol import Question
 from evals.metric import JudgedMetric
 from evals.transcript.facts import Facts
 from evals.transcript.transcript import Transcript
-from evals.wording import HOW_TO_ANSWER, counted_facts
+from evals.wording import HOW_TO_ANSWER, continued, counted_facts, titled
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -28,10 +29,6 @@ PREVIEW_TOKENS: Final = 100_000
 
 _MAX_CALLS_LISTED = 200
 _FIRST = "task_completion"
-_SEVERAL = """\
-There are {count} questions about the record. Answer each under its own name. Judge each by its own
-question alone: what you find for one question is no reason for a verdict on another.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +123,7 @@ def question(group: Group, transcript: Transcript, input_tokens: int) -> Questio
 
 def check(part: Part, answer: BaseModel, transcript: Transcript) -> None:
     """Raises ValueError for an answer that fits the schema but not this trace."""
+    answer = within(part, answer)
     with_known_steps(answer, transcript)
     if part.first:
         wanted = range(part.first, part.last + 1)
@@ -188,7 +186,7 @@ def _answer_of_several(parts: tuple[tuple[str, type[BaseModel]], ...]) -> type[B
         name: (Annotated[answer, WrapValidator(_or_none), PlainSerializer(_dumped)], None)
         for name, answer in parts
     }
-    return create_model("Answers", **fields)
+    return create_model("Answers", __base__=SeparateParts, **fields)
 
 
 def _or_none(value: object, validated: Callable[[object], BaseModel]) -> BaseModel | None:
@@ -203,23 +201,12 @@ def _dumped(part: BaseModel | None) -> dict[str, Any] | None:
 
 
 def _texts_of(group: Group) -> str:
-    if len(group) == 1:
-        return f"The question\n\n{_text(group[0])}"
-    texts = [
-        f"Question {number}: `{part.metric.name}`\n\n{_text(part)}"
-        for number, part in enumerate(group, 1)
-    ]
-    return "\n".join([_SEVERAL.format(count=len(group)), *texts])
+    return titled([(part.metric.name, _text(part)) for part in group])
 
 
 def _text(part: Part) -> str:
-    text = part.metric.question
-    if part.continues:
-        text += (
-            f"\nThe calls before number {part.first} are judged elsewhere, and so is everything in "
-            "the answer but `calls`: leave its other lists empty.\n"
-        )
-    return text
+    question: str = part.metric.question
+    return continued(question, part.first) if part.continues else question
 
 
 def _counted(group: Group, facts: Facts, truncated: bool) -> str:

@@ -22,7 +22,8 @@ setting that records content.
 
 Metadata always has `threshold` and `metric_version`. The version changes with every word that
 reaches the judge, with the schema of the answer, and with the formula. A score with a number also
-has `success` (whether it is at or above the threshold) and `formula`.
+has `success` (whether it is at or above the threshold) and `formula`. A score of a trace has
+`trace_updated_at`, the last change of the trace before it was judged.
 
 ## Judging by checklist
 

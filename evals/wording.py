@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
+from pydantic import create_model
+
 from core.truncation import truncate
-from evals.sample_traces import trouble_trace
+from evals.judges.answer_format import Unreadable, correction
+from evals.sample_traces import trace, trouble_trace
 from evals.transcript.compact_json import compact
 from evals.transcript.facts import Facts
 from evals.transcript.fencing import fenced
@@ -61,9 +64,32 @@ Cases that are settled
   depends on that and no look-up tells, the effect is unclear.
 """
 
+_SEVERAL: Final = """\
+There are {count} questions about the record. Answer each under its own name. Judge each by its own
+question alone: what you find for one question is no reason for a verdict on another.
+"""
+
 _MAX_ARGUMENT_LENGTH = 1_000
 _MAX_NAMED = 50
-_SAMPLE_TOKENS = 100_000
+_SAMPLE_TOKENS = (100_000, 100)
+
+
+def titled(questions: Sequence[tuple[str, str]]) -> str:
+    """The text of one question, or of several under their names."""
+    if len(questions) == 1:
+        return f"The question\n\n{questions[0][1]}"
+    texts = [
+        f"Question {number}: `{name}`\n\n{text}" for number, (name, text) in enumerate(questions, 1)
+    ]
+    return "\n".join([_SEVERAL.format(count=len(questions)), *texts])
+
+
+def continued(question: str, first: int) -> str:
+    """The question about the tool calls from number `first` on."""
+    return (
+        f"{question}\nThe calls before number {first} are judged elsewhere, and so is everything "
+        "in the answer but `calls`: leave its other lists empty.\n"
+    )
 
 
 def counted_facts(facts: Facts, numbers: range, *, with_arguments: bool) -> str:
@@ -82,13 +108,21 @@ def counted_facts(facts: Facts, numbers: range, *, with_arguments: bool) -> str:
 
 @cache
 def wording() -> str:
-    """The shared words of all questions, for the version of a metric: the rules, and the
-    presentation of a trace and its counted facts.
+    """The shared words of all questions, for the version of a metric: the rules, the presentation
+    of a trace and its counted facts, the frame of one and of several questions, and the form of
+    the answer in words.
     """
     sample = Transcript(trouble_trace())
     facts = sample.facts
-    told = counted_facts(facts, range(1, len(facts.calls) + 1), with_arguments=True)
-    return "\n".join((HOW_TO_ANSWER, sample.prompt(_SAMPLE_TOKENS).text, told))
+    told = [
+        counted_facts(facts, range(1, last + 1), with_arguments=True)
+        for last in (len(facts.calls), 1)
+    ]
+    told.append(counted_facts(Transcript(trace("", "")).facts, range(0), with_arguments=False))
+    asked = [titled([("one", "")]), titled([("one", ""), ("other", continued("", 41))])]
+    prompts = [sample.prompt(tokens).text for tokens in _SAMPLE_TOKENS]
+    form = correction(create_model("Answer"), Unreadable(""))
+    return "\n".join((HOW_TO_ANSWER, *prompts, *told, *asked, form))
 
 
 def _counted(text: str) -> str:

@@ -10,7 +10,7 @@ from core.ids import ProjectId
 from core.queries import session_texts
 from evals.judges.protocol import Embedder
 from evals.signals import COHERENCE_REFERENCE, MIN_UNRELATED, coherence_references
-from evals.transcript.plain_text import plain_text
+from evals.transcript.plain_text import text_to_compare
 
 MAX_UNRELATED: Final = 64
 _OUTPUTS_AT_ONCE: Final = 50
@@ -32,14 +32,16 @@ class CoherenceReferences:
             inputs = await session_texts.unrelated_inputs(
                 db, project_id, pair.target_id, limit=MAX_UNRELATED
             )
-        unrelated = [text for text in map(plain_text, inputs) if text]
+        unrelated = [text for text in map(text_to_compare, inputs) if text]
         if len(unrelated) < MIN_UNRELATED:
             return references
         vectors = await embedder.embed(unrelated)
         for page in _pages(trace_ids):
             async with self._database.read() as db:
                 outputs = await session_texts.outputs(db, project_id, page)
-            texts = {key: text for key, value in outputs.items() if (text := plain_text(value))}
+            texts = {
+                key: text for key, value in outputs.items() if (text := text_to_compare(value))
+            }
             found = coherence_references(await embedder.embed([*texts.values()]), vectors)
             references.update(zip(texts, found, strict=True))
         return references

@@ -1,14 +1,19 @@
 """Builds the score to store from the outcome of a pair."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from activities.judging.pair import Pair
 from core.ids import ScoreStatus
 from core.queries.run_pairs import NewScore
 from core.telemetry.measures import PAIRS_FAILED, PAIRS_JUDGED, FailureCause, bounded_model
+from core.trace_model import Trace
 from core.usage import Usage
 from evals.evaluation import Evaluation
 from evals.metric import Scored
+
+TRACE_UPDATED_AT: Final = "trace_updated_at"
+"""The entry of the metadata with the last change of the trace before it was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +32,26 @@ class EndedPair:
             PAIRS_FAILED.labels(self.cause, model).inc()
 
 
-def success(pair: Pair, evaluation: Evaluation, environment: str | None) -> EndedPair:
-    return EndedPair(successful_score(pair, evaluation, environment), pair.model)
+def success(pair: Pair, evaluation: Evaluation, trace: Trace | None) -> EndedPair:
+    return EndedPair(successful_score(pair, evaluation, trace), pair.model)
 
 
 def failure(pair: Pair, cause: FailureCause, reason: str, spent: Usage) -> EndedPair:
     return EndedPair(failed_score(pair, reason, spent), pair.model, cause)
 
 
-def successful_score(pair: Pair, evaluation: Evaluation, environment: str | None) -> NewScore:
+def successful_score(pair: Pair, evaluation: Evaluation, trace: Trace | None) -> NewScore:
+    """`trace`: the judged trace; None for a session."""
     outcome = evaluation.outcome
+    metadata = dict(evaluation.metadata)
+    if trace is not None and trace.updated_at is not None:
+        # The trace may change while it is judged.
+        metadata[TRACE_UPDATED_AT] = trace.updated_at.isoformat()
     return replace(
         _score(pair, ScoreStatus.SUCCESS, outcome.reason, evaluation.usage),
         number=outcome.value if isinstance(outcome, Scored) else None,
-        environment=environment,
-        metadata=dict(evaluation.metadata),
+        environment=None if trace is None else trace.environment,
+        metadata=metadata,
     )
 
 

@@ -3,12 +3,17 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from activities.judging.pair import Pair
 from activities.judging.run_guard import RunClosed
-from activities.judging.score_builder import failed_score, successful_score
+from activities.judging.score_builder import (
+    TRACE_UPDATED_AT,
+    failed_score,
+    successful_score,
+)
 from activities.judging.traces import JudgedTrace, TraceJudging
 from core.errors import JudgeFailed, NotFound
 from core.ids import ScoreStatus, TargetType
@@ -32,14 +37,14 @@ class ReusePolicy:
     pair: Pair
     embedding_model: str
 
-    def covers(self, signal: SignalScore, metric: TraceMetric, changed_at: float) -> bool:
+    def covers(self, signal: SignalScore, metric: TraceMetric, place: "TraceInSession") -> bool:
         if signal.run_id == self.pair.run.run_id:
             # A score of this run, from an earlier attempt or the other session metric.
             return True
         return (
             not self.pair.fresh
             and signal.status is ScoreStatus.SUCCESS
-            and changed_at <= signal.created_at.timestamp()
+            and place.is_unchanged_since(signal, metric)
             and signal.metadata.get("metric_version") == metric.version
             and self._same_model(signal, metric)
         )
@@ -61,10 +66,13 @@ class TraceInSession:
     def earlier(self, metric: TraceMetric) -> Sequence[SessionHead]:
         return self.before[-metric.window :] if metric.window else ()
 
-    def changed_at(self, metric: TraceMetric) -> float:
-        """The time of the last change of anything that the metric reads."""
-        seen = (self.head, *self.earlier(metric))
-        return max(head.updated_at.timestamp() for head in seen)
+    def is_unchanged_since(self, signal: SignalScore, metric: TraceMetric) -> bool:
+        """Whether everything that the metric reads is as it was when the signal was judged."""
+        scored_at = signal.created_at.timestamp()
+        seen_at = min(scored_at, _moment(signal.metadata.get(TRACE_UPDATED_AT), scored_at))
+        return self.head.updated_at.timestamp() <= seen_at and all(
+            head.updated_at.timestamp() <= scored_at for head in self.earlier(metric)
+        )
 
 
 @dataclass(slots=True)
@@ -117,20 +125,24 @@ def newest_covering(
 ) -> Mapping[tuple[str, str], SignalScore]:
     """The newest usable score by trace and metric. `known` must be sorted, newest first."""
     metrics = {metric.name: metric for metric in METRICS}
-    changed = {
-        (str(place.head.id), metric.name): place.changed_at(metric)
-        for place in places
-        for metric in METRICS
-    }
+    of_traces = {str(place.head.id): place for place in places}
     newest: dict[tuple[str, str], SignalScore] = {}
     for signal in known:
         key = (signal.trace_id, signal.metric)
         own = signal.run_id == freshness.pair.run.run_id
         if (key not in newest or own) and freshness.covers(
-            signal, metrics[signal.metric], changed[key]
+            signal, metrics[signal.metric], of_traces[signal.trace_id]
         ):
             newest[key] = signal
     return newest
+
+
+def _moment(stored: object, default: float) -> float:
+    """The timestamp of a stored moment; the default for scores of earlier releases."""
+    try:
+        return datetime.fromisoformat(str(stored)).timestamp()
+    except ValueError:
+        return default
 
 
 class SignalJudge:
@@ -175,7 +187,7 @@ class SignalJudge:
         except JudgeFailed as error:
             score = failed_score(pair, error.message, error.paid)
         else:
-            score = successful_score(pair, evaluation, reading.trace.environment)
+            score = successful_score(pair, evaluation, reading.trace)
         if not await self._judging.ledger.keep_score(score):
             raise RunClosed
         return SignalScore(

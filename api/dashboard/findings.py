@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from uuid import UUID
 
-from core.findings import SPEAK_FOR, UNDECIDED, is_against
+from core.findings import UNDECIDED, is_against, speaks_for
 
 if TYPE_CHECKING:
     from core.db.tables import Score
@@ -87,14 +87,14 @@ def _view(entry: Mapping[str, Any], counts: dict[str, int], place: int) -> Findi
     points = entry.get("points")
     return FindingView(
         mark=f"{letter}{counts[letter]}",
-        tone=_tone(kind, verdict),
+        tone="met" if speaks_for(entry) else _tone(kind, verdict),
         text=str(entry.get("text", "")),
         verdict=verdict,
         steps=tuple(one for one in steps if isinstance(one, int)) if _is_list(steps) else (),
         span_ids=_uuids(entry.get("span_ids")),
         points=float(points) if isinstance(points, int | float) else 0.0,
         tool=str(entry.get("tool") or ""),
-        against=is_against(verdict),
+        against=is_against(entry),
         key=str(place + 1) if place < _MAX_KEYED else "",
     )
 
@@ -112,9 +112,7 @@ def _uuids(value: object) -> tuple[UUID, ...]:
 
 
 def _tone(kind: str, verdict: str) -> str:
-    """A class of the stylesheet: met, miss, brc, unt."""
-    if verdict in SPEAK_FOR:
-        return "met"
+    """A class of the stylesheet for a finding that does not speak for the agent."""
     if verdict in UNDECIDED:
         return "open"
     if verdict in _MILD or kind in ("waste", "breach"):

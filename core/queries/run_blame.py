@@ -143,10 +143,11 @@ def _blamed_by(finding: StoredFinding, names: dict[UUID, StepName]) -> set[str]:
     """The tools among a finding's steps; without tools, the answers of the model."""
     if finding.tool:
         return {finding.tool}
+    if finding.kind == "missing":
+        # Its steps are those before the missing action.
+        return {MISSING}
     steps = [names[span_id] for span_id in finding.span_ids if span_id in names]
     tools = {step.name for step in steps if step.kind is SpanKind.TOOL}
     if tools:
         return tools
-    if finding.kind == "missing":
-        return {MISSING}
     return {MODEL_STEP if step.kind is SpanKind.LLM else step.name for step in steps}

@@ -25,7 +25,7 @@ _TRACE_ROWS = DeferredJson(
         _TRACE.c[name]
         for name in (
             *("id", "name", "status", "input", "output", "metadata", "started_at", "ended_at"),
-            *("session_id", "environment"),
+            *("session_id", "environment", "updated_at"),
         )
     ]
 )
@@ -91,6 +91,7 @@ def _trace(row: Any, spans: Sequence[trace_model.Span]) -> trace_model.Trace:
         ended_at=row.ended_at,
         session_id=row.session_id,
         environment=row.environment,
+        updated_at=row.updated_at,
         spans=tuple(spans),
     )
 

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import TypeVar, cast
+from typing import Self, TypeVar, cast
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError, model_validator
 
 from evals.judges.near_json import Object, decoded, objects_in
 from evals.judges.schema_fit import WrongType, fitted_to, refuse_other_types
@@ -47,6 +47,19 @@ class Unreadable(ValueError):
 
     The message describes the fault without quoting the model.
     """
+
+
+class SeparateParts(BaseModel):
+    """An answer whose properties are used separately. A property that does not validate is None.
+
+    An object without any usable property does not validate.
+    """
+
+    @model_validator(mode="after")
+    def _has_a_part(self) -> Self:
+        if all(part is None for _, part in self):
+            raise ValueError("none of its parts fits the schema")
+        return self
 
 
 @lru_cache(maxsize=256)
@@ -151,8 +164,11 @@ def _validated(candidate: Object, answer: type[A]) -> A:
     schema = schema_of(answer)
     fitted = cast(Object, fitted_to(schema, candidate))
     try:
-        _refuse_infinite(fitted)
-        refuse_other_types(schema, fitted)
+        if issubclass(answer, SeparateParts):
+            fitted = _usable_parts(schema, fitted)
+        else:
+            _refuse_infinite(fitted)
+            refuse_other_types(schema, fitted)
         return _finite(answer.model_validate(fitted))
     except WrongType as error:
         raise Unreadable(f"its JSON does not fit the schema: {error}") from None
@@ -161,6 +177,27 @@ def _validated(candidate: Object, answer: type[A]) -> A:
         if wrapped is not None:
             return _validated(wrapped, answer)
         raise Unreadable(_error_text(error, answer)) from None
+
+
+def _usable_parts(schema: Schema, candidate: Object) -> Object:
+    """The object without the parts that hold a value of a wrong type.
+
+    Raises the error of the first such part if no other part is left.
+    """
+    properties = cast(Mapping[str, JsonValue], schema["properties"])
+    usable: Object = {}
+    problem: ValueError | None = None
+    for name, part in candidate.items():
+        try:
+            if name in properties:
+                _refuse_infinite(part)
+                refuse_other_types(properties[name], part, name)
+            usable[name] = part
+        except (Unreadable, WrongType) as error:
+            problem = problem or error
+    if problem is not None and not usable:
+        raise problem
+    return usable
 
 
 def _wrapped(candidate: Object, answer: type[BaseModel]) -> Object | None:
@@ -197,7 +234,9 @@ def _error_text(error: ValidationError, answer: type[BaseModel]) -> str:
     """The validation errors per field, without names that the model made up."""
     known = _names(schema_of(answer))
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"`{_place(item['loc'], known)}`: {item['msg']}" for item in found[:_MAX_ERRORS]]
+    told = [
+        f"`{_place(item['loc'], known) or 'answer'}`: {item['msg']}" for item in found[:_MAX_ERRORS]
+    ]
     more = [f"and {len(found) - _MAX_ERRORS} more"] if len(found) > _MAX_ERRORS else []
     return "; ".join(["its JSON does not fit the schema: " + "; ".join(told), *more])
 

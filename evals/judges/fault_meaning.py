@@ -5,7 +5,7 @@ option as 500), so the text of the body takes precedence over the status.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.errors import JudgeBusy, JudgeError, JudgeFailed, JudgeUnusable
 from core.truncation import one_line
@@ -31,13 +31,18 @@ _FOR_THE_RUN = frozenset({Meaning.NO_QUOTA, Meaning.NO_ACCESS, Meaning.NO_MODEL,
 
 @dataclass(frozen=True, slots=True)
 class RequestSent:
-    """The failed call. `prompt` and `secrets` are removed from messages."""
+    """The failed call. `prompt` and `secrets` are removed from messages.
+
+    `address`: where the user's settings let the model be served; empty for the provider's own
+    address.
+    """
 
     provider: str
     name: str
     model: str
     prompt: str = ""
     secrets: Collection[str] = ()
+    address: str = field(default="", repr=False)
 
 
 def meaning(fault: Fault, sent: RequestSent) -> Meaning:

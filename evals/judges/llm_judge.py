@@ -98,7 +98,9 @@ class ProviderJudge:
 
     @property
     def parameters(self) -> str:
-        return "temperature=0"
+        # Another server may serve another model under the same name.
+        address = self._sent.address
+        return f"temperature=0 address={address}" if address else "temperature=0"
 
     async def ask(self, question: Question[A]) -> Judgement[A]:
         # JSON accepts whole characters only; a trace may hold half a surrogate pair.

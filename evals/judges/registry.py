@@ -123,7 +123,9 @@ class ConfiguredJudges:
         ]
         api_base = self._api_base(model.provider)
         name = f"The server at {address_of(api_base)}" if api_base else model.provider.name
-        return RequestSent(model.provider.key, name, model.name, secrets=secrets)
+        served_at = self._address(model).base or ""
+        address = "" if served_at == model.provider.base else served_at
+        return RequestSent(model.provider.key, name, model.name, secrets=secrets, address=address)
 
     def _address(self, model: Model) -> ProviderAddress:
         return model.provider.address(self._environment, self._api_base(model.provider))

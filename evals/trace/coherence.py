@@ -4,11 +4,11 @@ from evals.case import TraceCase
 from evals.judges.vectors import cosine
 from evals.metric import EmbeddingMetric, Example, NotApplicable, Outcome, Scored
 from evals.sample_traces import order_trace
-from evals.transcript.facts import plain_text
+from evals.transcript.plain_text import plain_text, text_to_compare
 
 
 async def evaluate(case: TraceCase) -> Outcome:
-    asked, answered = plain_text(case.trace.input), plain_text(case.trace.output)
+    asked, answered = text_to_compare(case.trace.input), text_to_compare(case.trace.output)
     if not asked or not answered:
         missing = "input" if not asked else "output"
         return NotApplicable(f"The trace has no {missing} to compare.")
@@ -27,7 +27,7 @@ METRIC = EmbeddingMetric(
     name="coherence",
     about="Is the answer about the question, by the similarity of their embeddings?",
     formula="cosine similarity of the embeddings of the trace's input and output, at least 0; "
-    "not applicable when either is empty",
+    "not applicable when either has no text",
     outputs={"coherence_gap": "1 - similarity"},
     threshold=0.15,
     threshold_reason="a lower answer is no closer to its own question than to other questions",

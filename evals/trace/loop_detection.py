@@ -10,19 +10,21 @@ from evals.case import TraceCase
 from evals.judges.vectors import cosine
 from evals.metric import EmbeddingMetric, Example, NotApplicable, Outcome, Scored
 from evals.sample_traces import trace
-from evals.transcript.facts import plain_text
 from evals.transcript.phrases import jaccard, words
+from evals.transcript.plain_text import text_to_compare
 
 _WINDOW = 3
 _PLACES = 4
 
 
 async def evaluate(case: TraceCase) -> Outcome:
-    answer = plain_text(case.trace.output)
+    answer = text_to_compare(case.trace.output)
     if not answer:
         return NotApplicable("The trace has no output to compare.")
     earlier = [
-        (before, text) for before in case.earlier[-_WINDOW:] if (text := plain_text(before.output))
+        (before, text)
+        for before in case.earlier[-_WINDOW:]
+        if (text := text_to_compare(before.output))
     ]
     if not earlier:
         return NotApplicable("No earlier trace of its session has an output to compare with.")
@@ -60,7 +62,7 @@ METRIC = EmbeddingMetric(
     name="loop_detection",
     about="Does the agent say something new, or repeat its earlier turns?",
     formula="1 - the largest of cosine similarity x Jaccard similarity of the word sets, over the "
-    "outputs of up to three traces before it in its session; not applicable without any",
+    "outputs with text of up to three traces before it in its session; not applicable without any",
     outputs={
         "window_size": "the number of earlier outputs that were compared",
         "max_hybrid": "the largest product",

@@ -53,7 +53,7 @@ def score(answer: Adherence, _: Facts) -> Outcome:
         kind="unplanned",
         credit=_CREDIT,
     )
-    if not plan.decided:
+    if not plan.parts:
         return NotApplicable(
             "The record does not tell how any planned item went.", {}, plan.findings
         )

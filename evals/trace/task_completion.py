@@ -79,16 +79,16 @@ _BELOW_HALF = 0.4999
 
 
 def score(answer: Completion, _: Facts) -> Outcome:
-    decided = [wish for wish in answer.wishes if wish.verdict in _CREDIT]
-    main = [wish for wish in decided if wish.main] or decided
-    each = 0.5 * _WISHES / len(main) if main else 0.0
+    main = [wish for wish in answer.wishes if wish.main] or answer.wishes
+    decided = [wish for wish in main if wish.verdict in _CREDIT]
+    each = 0.5 * _WISHES / len(decided) if decided else 0.0
     findings = [
         Finding(
             "wish",
             _wish_text(wish),
             wish.verdict,
             wish.steps,
-            each * _CREDIT[wish.verdict] if any(wish is one for one in main) else 0.0,
+            each * _CREDIT[wish.verdict] if any(wish is one for one in decided) else 0.0,
             {"main": wish.main},
         )
         for wish in answer.wishes
@@ -98,13 +98,14 @@ def score(answer: Completion, _: Facts) -> Outcome:
         Finding("untruth", one.what, "misled" if one.misled else "no consequence", one.steps)
         for one in answer.untruths
     ]
-    share = sum(_CREDIT[wish.verdict] for wish in main) / len(main) if main else answer.likelihood
+    met = sum(_CREDIT[wish.verdict] for wish in decided) / len(decided) if decided else None
+    share = answer.likelihood if met is None else met
     within = 0.5 * (_LIKELIHOOD * answer.likelihood + _WISHES * share)
     value = 0.5 + within if answer.accomplished else min(within, _BELOW_HALF)
     details = {
         "accomplished": answer.accomplished,
         "likelihood": answer.likelihood,
-        "wishes_met": round(share, 4),
+        "wishes_met": None if met is None else round(met, 4),
     }
     return Scored(value, _reason(answer), details, findings)
 
@@ -237,12 +238,13 @@ METRIC = JudgedMetric(
     name="task_completion",
     about="Did the agent accomplish what the user asked?",
     formula="within = 0.75 × likelihood + 0.25 × share of main wishes met (met or rightly refused "
-    "1, partly 0.5, missed 0; cannot tell is left out); score = 0.5 + 0.5 × within when "
-    "accomplished, else 0.5 × within, below 0.5",
+    "1, partly 0.5, missed 0; cannot tell is left out; of all wishes if none is main; the "
+    "likelihood if none is decided); score = 0.5 + 0.5 × within when accomplished, else 0.5 × "
+    "within, below 0.5",
     outputs={
         "accomplished": "whether every main wish is met or rightly refused, without harm",
         "likelihood": "the judge's probability of `accomplished`",
-        "wishes_met": "share of main wishes met",
+        "wishes_met": "share of main wishes met; null if none is decided",
     },
     threshold=0.5,
     threshold_reason="the score lies at or above 0.5 exactly when `accomplished` is true",

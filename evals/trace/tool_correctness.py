@@ -1,8 +1,8 @@
 """Was each tool call the right one, and is one missing?"""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, model_validator
 
 from core.truncation import truncate
 from evals.findings import CANNOT_TELL, AsListed, Finding, Item, Steps
@@ -32,6 +32,12 @@ class MissingCall(Item):
     after_step: int = Field(description="The step after which the call was due.")
     steps: Steps = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _is_due_after_one_of_its_steps(self) -> Self:
+        if self.after_step and self.after_step not in self.steps:
+            self.steps = [self.after_step, *self.steps]
+        return self
+
 
 class ToolChoices(BaseModel):
     calls: list[ToolChoice] = Field(description="One entry for every call listed, in order.")
@@ -55,7 +61,7 @@ def score(answer: ToolChoices, facts: Facts) -> Outcome:
         for number, one in sorted(calls.items())
     ]
     findings += [
-        Finding("missing", one.what, "missing", one.steps, details={"after_step": one.after_step})
+        Finding("missing", one.what, "missing", one.steps, details=_place(one))
         for one in answer.missing
     ]
     if not parts:
@@ -74,6 +80,12 @@ def score(answer: ToolChoices, facts: Facts) -> Outcome:
     }
     faults = [one for one in findings if one.verdict not in ("right", CANNOT_TELL)]
     return Scored(right / parts, reason_of(figure, faults), details, findings)
+
+
+def _place(missing: MissingCall) -> dict[str, JsonValue]:
+    """Empty if the record has no such step; 0 stands for the beginning."""
+    known = missing.after_step in (0, *missing.steps)
+    return {"after_step": missing.after_step} if known else {}
 
 
 def choices_rule(facts: Facts) -> ToolChoices:

@@ -43,7 +43,8 @@ class Weight(IntEnum):
 class Piece:
     """`stand_in`: a reference that is written in place of `text`.
 
-    `left_out` characters are missing between `text` and `tail`.
+    The first `kept` characters are never left out. `left_out` characters are missing between `text`
+    and `tail`.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Piece:
     stand_in: str = ""
     left_out: int = 0
     tail: str = ""
+    kept: int = 0
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class _Writer:
         return Outline(
             trace_header(self._trace, len(steps)),
             one_line(self._trace.name, _MAX_NAME) or "unnamed",
-            [Piece("", str(tool), Weight.INPUT) for tool in self._facts.tools],
+            [Piece("", str(tool), Weight.INPUT, kept=len(tool.name)) for tool in self._facts.tools],
             steps,
             ending(self._facts),
         )

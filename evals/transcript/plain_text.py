@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from core.content import has_content
 from evals.transcript.compact_json import compact
 
 _TEXT_KEYS = ("content", "text", "input", "output", "question", "query", "prompt", "message",
@@ -23,3 +24,11 @@ def plain_text(value: JsonValue) -> str:
     if isinstance(value, list) and value and isinstance(value[-1], dict) and "role" in value[-1]:
         return plain_text(value[-1])
     return compact(value)
+
+
+def text_to_compare(value: JsonValue) -> str:
+    """Like `plain_text`, but empty for an empty value and for the placeholder of a tracer that
+    omits content.
+    """
+    text = plain_text(value)
+    return text if has_content(value) and has_content(text) else ""

@@ -183,11 +183,13 @@ def _piece_within(piece: Piece, cap: int) -> Piece:
     if _length(piece) <= cap or piece.stand_in:
         return piece
     kept = cap - _MARK_ROOM
-    if kept < _MIN_KEPT:
-        return replace(piece, text="", left_out=len(piece.text))
-    head = kept * 2 // 3
-    text = piece.text
-    return replace(piece, text=text[:head], left_out=len(text) - kept, tail=text[-(kept - head) :])
+    if kept < max(_MIN_KEPT, piece.kept):
+        if piece.kept and _length(piece) <= piece.kept + _MARK_ROOM:
+            return piece
+        return replace(piece, text=piece.text[: piece.kept], left_out=len(piece.text) - piece.kept)
+    head = max(kept * 2 // 3, piece.kept)
+    text, left_out = piece.text, len(piece.text) - kept
+    return replace(piece, text=text[:head], left_out=left_out, tail=text[head + left_out :])
 
 
 def _middle_out(text: str, cap: int) -> str:
@@ -234,7 +236,7 @@ def _least_of_step(step: Step) -> int:
 
 
 def _least_of_piece(piece: Piece) -> int:
-    floor = _MIN_OF_PIECE[piece.weight]
+    floor = max(_MIN_OF_PIECE[piece.weight], piece.kept)
     return len(piece.label) + _PIECE_OVERHEAD + min(_length(piece), floor)
 
 

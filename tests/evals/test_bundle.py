@@ -1,6 +1,8 @@
 """Several metrics of one trace in one call."""
 
 import asyncio
+import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +12,12 @@ from core.errors import JudgeBusy, JudgeFailed
 from core.trace_model import Trace
 from evals import catalog, questions
 from evals.evaluation import Evaluation, evaluate
-from evals.judges.answer_format import read
+from evals.judges.answer_format import Unreadable, read
 from evals.judges.cache import Questions, RememberingJudge
 from evals.judges.protocol import Question
 from evals.metric import JudgedMetric, NotApplicable, Scored
 from evals.transcript.transcript import Transcript
+from evals.wording import wording
 from tests.evals import made
 from tests.evals.schemas import portable_schema
 from tests.fakes import ONE_CALL, FakeEmbedder, ScriptedJudge, Shelf
@@ -93,10 +96,72 @@ def test_an_answer_is_kept_when_one_of_its_parts_validates() -> None:
 
 def test_an_answer_without_a_part_that_validates_is_no_answer() -> None:
     asked, _ = shared_question("confidence", "step_efficiency")
-    answer = read('{"confidence": 1, "step_efficiency": {"waste": "none"}}', asked.answer)
+    with pytest.raises(Unreadable, match="none of its parts"):
+        read('{"confidence": 1, "step_efficiency": {"waste": "none"}}', asked.answer)
+
+
+def test_an_answer_whose_parts_cite_only_made_up_steps_is_no_answer() -> None:
+    asked, _ = shared_question("confidence", "step_efficiency")
+    moment = {"what": "It hedged.", "steps": [999], "kind": "hedge", "grounded": False}
+    answer = read(json.dumps({"confidence": {"moments": [moment]}}), asked.answer)
     assert asked.check is not None
     with pytest.raises(ValueError, match="none of its parts"):
         asked.check(answer)
+
+
+BOTH: dict[str, dict[str, Any]] = {
+    "task_completion": {
+        "wishes": [], "breaches": [], "untruths": [], "accomplished": True, "likelihood": 0.7
+    },
+    "confidence": {"moments": []},
+}  # fmt: skip
+TEXT = json.dumps(BOTH)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{TEXT[:-1]},}}",
+        TEXT.replace("true", "True"),
+        TEXT.replace('"wishes"', "“wishes”"),
+        f"{TEXT}\nNo finding is marked by {{}}.",
+        f'{{"answer": {TEXT}}}',
+        f"Draft: {json.dumps({'confidence': 1})}\nAnswer:\n```json\n{TEXT}\n```",
+    ],
+    ids=["trailing comma", "Python literal", "typographic quotes", "chatty", "wrapped", "draft"],
+)  # fmt: skip
+def test_an_answer_in_parts_is_read_however_it_is_dressed(text: str) -> None:
+    asked, _ = shared_question(*BOTH)
+    assert read(text, asked.answer).model_dump(exclude_unset=True) == BOTH
+
+
+@pytest.mark.parametrize("likelihood", ["true", "1e999", "NaN", "2", '"high"'])
+def test_a_value_of_a_wrong_type_spoils_its_own_part_only(likelihood: str) -> None:
+    asked, _ = shared_question(*BOTH)
+    answer = read(TEXT.replace("0.7", likelihood), asked.answer)
+    assert answer.task_completion is None
+    assert answer.confidence is not None
+
+
+def test_a_value_of_a_wrong_type_in_the_only_part_is_told() -> None:
+    asked, _ = shared_question(*BOTH)
+    spoiled = {"task_completion": BOTH["task_completion"] | {"likelihood": True}}
+    with pytest.raises(Unreadable, match=r"`task_completion.likelihood`: a boolean is not"):
+        read(json.dumps(spoiled), asked.answer)
+
+
+def test_the_version_follows_the_words_around_the_questions() -> None:
+    transcript = calls(60)
+    for group in questions.plan(judged("argument_correctness", "confidence"),
+                                transcript.facts, 3_000):  # fmt: skip
+        text = questions.question(group, transcript, 100_000).text
+        for part in group:
+            assert part.metric.question in text
+            text = text.replace(part.metric.question, "")
+        ours = re.sub(r"(?s)<counted-.*</counted-\w+>", "", text)
+        named = {f"Question {n}: `{part.metric.name}`" for n, part in enumerate(group, 1)}
+        unknown = {line for line in ours.splitlines() if line not in wording()} - named
+        assert not unknown
 
 
 class Spoiling(ScriptedJudge):

@@ -125,6 +125,14 @@ def test_an_answer_that_passes_over_calls_does_not_validate() -> None:
         check(part, answer, Transcript(FOUR))
 
 
+def test_known_steps_of_other_calls_do_not_prove_an_answer() -> None:
+    part = Part(judged_metric("argument_correctness"), 1, 4)
+    own = [ArgumentCheck(call=n, verdict="right", steps=[99]) for n in range(1, 5)]
+    answer = ArgumentChecks(calls=[*own, ArgumentCheck(call=999, verdict="right", steps=[1])])
+    with pytest.raises(UnknownSteps):
+        check(part, answer, Transcript(FOUR))
+
+
 async def test_a_trace_that_does_not_fit_is_judged_and_marked() -> None:
     judge = ScriptedJudge(input_tokens=1_000)
     metric = catalog.trace_metric("step_efficiency")
@@ -204,6 +212,21 @@ async def test_coherence_needs_both_ends(missing: str) -> None:
     assert isinstance(evaluation.outcome, NotApplicable)
     assert missing in evaluation.outcome.reason
     assert evaluation.metadata["embedding_model"] == "test/words"
+
+
+@pytest.mark.parametrize("nothing", [{}, [], "__REDACTED__", {"role": "user", "content": "N/A"}])
+@pytest.mark.parametrize("missing", ["input", "output"])
+async def test_coherence_compares_no_placeholders(missing: str, nothing: Any) -> None:
+    evaluation = await judged("coherence", trace=made.trace(**{missing: nothing}))
+    assert isinstance(evaluation.outcome, NotApplicable)
+    assert missing in evaluation.outcome.reason
+
+
+async def test_hidden_outputs_are_no_loop() -> None:
+    metric = catalog.signal_metric("loop_detection")
+    hidden = made.trace(output="[REDACTED]")
+    evaluation = await evaluate(metric, hidden, RulesJudge(), FakeEmbedder(), [hidden])
+    assert isinstance(evaluation.outcome, NotApplicable)
 
 
 async def test_rules_say_that_they_are_a_baseline() -> None:

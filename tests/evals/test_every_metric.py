@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from core.findings import speaks_for
 from core.ids import SpanKind, SpanStatus, TraceStatus
 from core.trace_model import Trace
 from evals import catalog, dry_run
@@ -167,10 +168,17 @@ class TestJudgedMetric:
             total += 1
         assert total == pytest.approx(outcome.value)
 
+    def test_what_earns_points_speaks_for_the_agent(self, metric: JudgedMetric[Any]) -> None:
+        for found in dry_run.outcome(metric).findings:
+            stored = {"verdict": found.verdict, "points": found.points}
+            assert speaks_for(stored) is (found.points > 0)
+
     @pytest.mark.parametrize("trace", TRACES.values(), ids=TRACES.keys())
     async def test_every_prompt_about_a_trace_begins_alike(
         self, metric: JudgedMetric[Any], trace: Trace
     ) -> None:
+        if not metric.offline:
+            pytest.skip("has no offline rule")
         judge = ScriptedJudge(input_tokens=8_000)
         await evaluate(metric, trace, judge, FakeEmbedder())
         await evaluate(catalog.trace_metric("task_completion"), trace, judge, FakeEmbedder())

@@ -24,6 +24,8 @@ from tests.evals.judging import FOUR, choice, completion, findings_of, judged, v
         (completion(wish(), wish("cannot tell"), likelihood=0.8), 0.925),
         (completion(wish(), wish("missed", main=False), likelihood=0.8), 0.925),
         (completion(likelihood=0.8), 0.9),
+        (completion(wish("cannot tell"), wish("missed", main=False), likelihood=0.8), 0.9),
+        (completion(wish("missed", main=False), likelihood=0.8), 0.8),
     ],
 )
 async def test_task_completion_lies_on_the_side_of_accomplished(
@@ -65,6 +67,22 @@ async def test_tools_score_right_calls_over_decided_and_missing_ones() -> None:
     assert [one["points"] for one in findings_of(evaluation)] == [0.25, 0, 0, 0.25, 0]
     assert findings_of(evaluation)[1]["steps"] == [3]
     assert "[3] book, needless: reason 2" in evaluation.outcome.reason
+
+
+async def test_a_missing_call_leads_to_the_step_after_which_it_was_due() -> None:
+    answer = ToolChoices(
+        calls=[choice(n, "right") for n in range(1, 5)],
+        missing=[
+            MissingCall(what="A look-up.", after_step=3, steps=[1]),
+            MissingCall(what="A check.", after_step=99),
+            MissingCall(what="A greeting.", after_step=0),
+        ],
+    )
+    evaluation = await judged("tool_correctness", answer, FOUR)
+    missing = findings_of(evaluation)[4:]
+    assert [one["steps"] for one in missing] == [[3, 1], [], []]
+    assert [one.get("after_step") for one in missing] == [3, None, 0]
+    assert evaluation.metadata["unknown_steps"] == 1
 
 
 async def test_arguments_score_the_share_of_decided_calls_that_are_right() -> None:
@@ -132,3 +150,11 @@ async def test_a_plan_followed_out_of_order_counts_half() -> None:
     evaluation = await judged("plan_adherence", answer)
     assert value_of(evaluation) == 0.5
     assert [one["points"] for one in findings_of(evaluation)] == [0.2, 0.2, 0.1, 0, 0, 0]
+
+
+async def test_unplanned_actions_count_where_no_item_is_decided() -> None:
+    answer = Adherence(
+        items=[FollowedItem(what="One.", verdict="cannot tell")],
+        unplanned=[UnplannedAction(what="Two.")],
+    )
+    assert value_of(await judged("plan_adherence", answer)) == 0.0

@@ -7,13 +7,18 @@ from uuid import uuid4
 import pytest
 
 from activities.judging.pair import Pair
+from activities.judging.score_builder import successful_score
 from activities.judging.session_signals import ReusePolicy, TraceInSession, newest_covering
 from activities.payloads import RunRef
 from core.ids import ScoreStatus, TargetType
 from core.queries.score_sessions import SignalScore
 from core.queries.session_reads import SessionHead
 from core.run_spec import RunSpec
+from core.usage import Usage
 from evals import catalog
+from evals.evaluation import Evaluation
+from evals.metric import Scored
+from tests.evals import made
 from tests.factories import START
 
 RUN = RunRef(uuid4(), uuid4())
@@ -84,6 +89,23 @@ def test_a_score_made_otherwise_or_before_the_last_change_is_not(
 ) -> None:
     place = TraceInSession(head(updated=10), [])
     assert reused(place, signal(place, metric, **overrides)) == []
+
+
+def test_a_trace_that_changed_while_it_was_judged_is_judged_again() -> None:
+    place = TraceInSession(head(updated=5), [])
+    seen = [{"trace_updated_at": (START + timedelta(seconds=n)).isoformat()} for n in (4, 5)]
+    assert reused(place, signal(place, metadata=seen[0])) == []
+    known = signal(place, metadata=seen[1])
+    assert reused(place, known) == [known]
+
+
+def test_a_score_tells_which_state_of_the_trace_was_judged() -> None:
+    evaluation = Evaluation(Scored(0.5, "made for the test"), {"threshold": 0.5}, Usage())
+    pair = freshness().pair
+    trace = made.trace().model_copy(update={"updated_at": START})
+    score = successful_score(pair, evaluation, trace)
+    assert score.metadata == {"threshold": 0.5, "trace_updated_at": START.isoformat()}
+    assert "trace_updated_at" not in successful_score(pair, evaluation, made.trace()).metadata
 
 
 def test_a_change_of_an_earlier_trace_counts_where_it_was_compared_with() -> None:

@@ -8,6 +8,7 @@ from core.db.tables import metadata
 from core.ids import ScoreStatus
 from tests.api.conftest import Service
 from tests.api.dashboard.conftest import put_metadata, score_row, store_run
+from tests.factories import tool_span_body
 
 
 async def test_a_run_has_figures_by_metric_and_reasons_of_failures(service: Service) -> None:
@@ -64,6 +65,17 @@ async def test_a_run_says_what_its_findings_speak_against(service: Service) -> N
     }
     by_other = await service.client.get(address, params={"metric_name": "coherence"})
     assert by_other.json()["items"] == []
+
+
+async def test_a_missing_action_is_not_blamed_on_the_tool_before_it(service: Service) -> None:
+    span = tool_span_body("find_order", {}, "found")
+    trace_id = await service.post_trace(spans=[span])
+    run_id = await store_run(service, [(trace_id, "tool_correctness", 0.5)])
+    finding = {"kind": "missing", "text": "a refund", "verdict": "missing",
+               "span_ids": [span["span_id"]]}  # fmt: skip
+    await put_metadata(service, run_id, {"findings": [finding]})
+    found = await service.client.get(f"/evaluations/trace-runs/{run_id}/figures/blame")
+    assert [one["name"] for one in found.json()["items"]] == ["missing action"]
 
 
 async def test_figures_refuse_what_they_do_not_know(service: Service) -> None:

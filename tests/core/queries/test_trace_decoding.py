@@ -68,3 +68,11 @@ async def test_each_kind_of_document_is_read_as_it_was_sent(
     found = await read(database, project_id, trace_id)
     read_back = {span.name: span.input for span in found.spans}
     assert [read_back[str(n)] for n in range(count)] == DOCUMENTS[:count]
+
+
+async def test_a_trace_is_read_for_judging_with_its_last_change(
+    database: Database, project_id: ProjectId
+) -> None:
+    trace_id = await store(database, project_id)
+    stored = await get(database, project_id, trace_id)
+    assert (await load(database, project_id, trace_id)).updated_at == stored.row.updated_at

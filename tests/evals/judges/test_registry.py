@@ -1,6 +1,7 @@
 """The providers of a worker, and the judge for a model's name."""
 
 from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,17 @@ def test_an_address_in_the_settings_needs_no_key_and_shows_no_password() -> None
     )
     listed = {p.key: p for p in configured_judges(config).providers()}
     assert listed["openai"].message == "Served at gpu:8080."
+
+
+def test_answers_are_kept_apart_by_the_server_that_gave_them() -> None:
+    def parameters(**settings: Any) -> str:
+        judges = configured_judges(JudgeConfig(**{"environment": KEYS, **settings}))
+        return judges.judge("openai/gpt-4o-mini").parameters
+
+    at_home = parameters(model="openai/gpt-4o-mini", api_base="http://gpu:8080/v1")
+    elsewhere = parameters(environment=KEYS | {"OPENAI_BASE_URL": "http://other:8080/v1"})
+    assert parameters() == "temperature=0"
+    assert len({parameters(), at_home, elsewhere}) == 3
 
 
 def test_a_model_without_credentials_is_refused_by_the_name_of_the_variable() -> None:

@@ -74,6 +74,18 @@ def test_text_without_words_counts_for_the_tokens_it_takes() -> None:
     assert len(body(made.trace(made.tool("t", None, words)), 2_000)) > 5_000
 
 
+def test_tools_on_offer_keep_their_names() -> None:
+    tools = [{"name": f"tool_{n}_", "description": "about " * 60} for n in range(60)]
+    trace = made.trace(
+        *(made.tool("tool_1_", {"n": "n" * 3_000}, "r" * 3_000) for _ in range(9)),
+        metadata={"tools": tools},
+    )
+    for budget in (1_500, 3_000):
+        text = body(trace, budget)
+        assert len(text.encode()) <= budget * BYTES_PER_TOKEN + 100
+        assert all(f"tool_{n}_" in text for n in range(60))
+
+
 def test_even_an_absurd_budget_is_kept() -> None:
     names = [made.tool(f"tool_{n}_" + "n" * 100, None, "x" * 500) for n in range(50)]
     assert len(body(made.trace(*names), 40)) < 300
