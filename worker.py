@@ -41,6 +41,7 @@ from core.open_database import open_database
 from core.periodic import repeating
 from core.settings import Settings
 from core.telemetry import log_lines, tracing
+from core.telemetry.sdk_logging import logging_runtime
 from core.telemetry.worker_port import measured_runtime
 from core.temporal import client as temporal_client
 from core.temporal.first_connection import connected
@@ -113,14 +114,15 @@ async def main(settings: Settings) -> None:
     )
     judges.load()
     try:
-        sdk = measured_runtime() if settings.telemetry_port else None
+        sdk = measured_runtime(settings.log_format) if settings.telemetry_port else None
+        runtime = sdk.runtime if sdk else logging_runtime(settings.log_format)
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(open_database(settings))
             if sdk is not None and settings.telemetry_port:
                 host, port = settings.telemetry_host, settings.telemetry_port
                 exposing = exposing_measures(host, port, database, judges, sdk)
                 await stack.enter_async_context(exposing)
-            client = await connected(settings, stop, sdk.runtime if sdk else None)
+            client = await connected(settings, stop, runtime)
             # A full collection over the start-up heap could exceed the two seconds that a workflow
             # has to answer; a low threshold examines the objects of open pairs again and again.
             gc.collect()
@@ -144,6 +146,7 @@ async def serve(
     await check_ownership(database, await eval_runs.namespace(), adopt=settings.adopt_runs)
     admission = RunAdmission(database, eval_runs, settings.open_runs)
     schedules = ScheduleSync(database, Schedules(client, task_queue=settings.task_queue))
+    sweeps = RetentionSchedule(client, task_queue=settings.task_queue)
     renewal = Renewal(client, settings.temporal_address)
     async with (
         polling(settings, database, judges, client, on_finish=admission.wake) as workers,
@@ -157,11 +160,7 @@ async def serve(
         ),
         caring_for_runs(database, eval_runs),
         syncing_schedules(database, schedules),
-        scheduling_retention(
-            database,
-            RetentionSchedule(client, task_queue=settings.task_queue),
-            settings.retention,
-        ),
+        scheduling_retention(database, sweeps, settings.retention),
         repeating(
             partial(settle, database, settings.trace_settle_seconds),
             every=min(SETTLE_SECONDS, settings.trace_settle_seconds),

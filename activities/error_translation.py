@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.work_ids import working_on
 from core.db import dialect
 from core.errors import AssayError, JudgeBusy, JudgeUnusable, NoPermit, NotFound, PermitWait
+from core.telemetry.error_text import described
 from core.usage import Usage
 
 log = logging.getLogger(__name__)
@@ -53,15 +54,16 @@ def translate_errors(work: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R
 
     @functools.wraps(work)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            with working_on(args):
+        with working_on(args):
+            try:
                 return await work(*args, **kwargs)
-        except ApplicationError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one edge of every activity
-            attempt = activity.info().attempt
-            failure = translate(error, attempt=attempt, final=attempt >= MAX_BOOKKEEPING_ATTEMPTS)
-            raise failure from cause_of(failure, error)
+            except ApplicationError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the one edge of every activity
+                attempt = activity.info().attempt
+                final = attempt >= MAX_BOOKKEEPING_ATTEMPTS
+                failure = translate(error, attempt=attempt, final=final)
+                raise failure from cause_of(failure, error)
 
     return run
 
@@ -70,9 +72,12 @@ def cause_of(failure: ApplicationError, error: Exception) -> Exception | None:
     """The cause that Temporal stores with the failure.
 
     Temporal keeps 4 KB of a failure that is retried. The causes of a database error, with their
-    stack traces, would fill them.
+    stack traces, would fill them. Omits the text of the error, which may quote a trace.
     """
-    return error if failure.type == UNEXPECTED else None
+    if failure.type != UNEXPECTED:
+        return None
+    cause = ApplicationError(described(error), type=type(error).__name__)
+    return cause.with_traceback(error.__traceback__)
 
 
 def translate(error: Exception, *, attempt: int, final: bool = False) -> ApplicationError:
@@ -114,6 +119,7 @@ def translate(error: Exception, *, attempt: int, final: bool = False) -> Applica
                 next_retry_delay=timedelta(seconds=retry_delay(attempt)),
             )
         case _:
+            log.error("Unexpected error", exc_info=error)
             return ApplicationError(
                 f"Unexpected {type(error).__name__}; the worker's log has the details.",
                 type=UNEXPECTED,

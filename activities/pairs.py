@@ -48,7 +48,7 @@ from core.errors import BudgetReached, JudgeBusy, JudgeFailed, JudgeUnusable, No
 from core.ids import ProjectId, ScoreStatus, TargetType
 from core.open_target import OpenTarget
 from core.queries import run_pairs
-from core.telemetry.measures import FailureCause
+from core.telemetry.measures import FailureCause, show_failures
 from core.trace_model import Trace
 
 log = logging.getLogger("assay.worker")
@@ -145,6 +145,7 @@ class Pairs:
         if pair is None:
             return PairEnd.CLOSED
         name_pair(pair.metric, pair.target_id if pair.target_type is TargetType.TRACE else None)
+        show_failures(pair.model)
         number = activity.info().attempt
         tried_before = number > 1 or ref.tried is not None
         if tried_before and (known := await self._known_end(pair)):

@@ -72,6 +72,7 @@ from core.queries import projects as project_rows
 from core.queries.run_reader import RunReader
 from core.settings import Settings
 from core.telemetry import log_lines, tracing
+from core.telemetry.sdk_logging import logging_runtime
 from core.temporal.first_connection import connect_by_settings
 from core.temporal.renewal import RENEW_SECONDS, Renewal
 from core.temporal.schedule_sync import ScheduleSync
@@ -154,7 +155,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 database = await process.enter_async_context(open_database(settings))
                 await _make_key(database, settings)
                 measures.watch_database(database)
-                client = await connect_by_settings(settings, lazy=True)
+                runtime = logging_runtime(settings.log_format)
+                client = await connect_by_settings(settings, lazy=True, runtime=runtime)
                 app.state.stack = await _stack(settings, database, measures, client)
                 if owns_process:
                     sys.setswitchinterval(THREAD_SWITCH_SECONDS)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.concurrency import cancel_and_wait
 from core.errors import AssayError
+from core.telemetry.error_text import described
 
 log = logging.getLogger("assay.periodic")
 
@@ -46,6 +47,6 @@ async def repeating(
 def _log(error: Exception) -> None:
     """Logs each kind of error once, so that an outage does not fill the log."""
     if isinstance(error, AssayError | SQLAlchemyError | OSError):
-        log.warning("%s", error)
+        log.warning("%s", error.message if isinstance(error, AssayError) else described(error))
     else:
         log.error("Unexpected error in periodic work", exc_info=error)

@@ -201,18 +201,16 @@ def is_number(score: Json) -> bool:
 
 
 def score_tables(scores: Sequence[Json]) -> Group:
-    """One table per trace, worst trace first, because a column of ids would leave no room for
-    reasons.
-    """
+    """One table per trace or session, worst first: a column of ids leaves no room for reasons."""
     parts: list[RenderableType] = []
     by_rules = any((score["reason"] or "").endswith(BASELINE_NOTE) for score in scores)
     if by_rules:
         parts += [f"[dim]{BASELINE_NOTE}[/dim]", ""]
     widest = max(len(score["name"]) for score in scores)
-    by_trace: dict[str, list[Json]] = {}
-    for score in sorted(scores, key=lambda s: (s["trace_id"], s["name"])):
-        by_trace.setdefault(score["trace_id"], []).append(score)
-    for trace_id, rows in sorted(by_trace.items(), key=lambda item: _mean(item[1])):
+    by_target: dict[str, list[Json]] = {}
+    for score in sorted(scores, key=lambda s: (_target(s), s["name"])):
+        by_target.setdefault(_target(score), []).append(score)
+    for target, rows in sorted(by_target.items(), key=lambda item: _mean(item[1])):
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(min_width=widest, no_wrap=True)
         table.add_column(min_width=len("failed"), justify="right", no_wrap=True)
@@ -224,8 +222,12 @@ def score_tables(scores: Sequence[Json]) -> Group:
             table.add_row(escape(row["name"]), cell(row), escape(reason))
             for line in finding_lines(row):
                 table.add_row("", "", f"[dim]{escape(line)}[/dim]")
-        parts += [f"[bold]{escape(str(trace_id))}[/bold]", table]
+        parts += [f"[bold]{escape(target)}[/bold]", table]
     return Group(*parts)
+
+
+def _target(score: Json) -> str:
+    return str(score["trace_id"] if "trace_id" in score else score["session_id"])
 
 
 def example_table(

@@ -74,7 +74,8 @@ async def examine_temporal(
     found += await _checked(temporal.NAMESPACE, temporal.namespace(client))
     if found[1].level is Level.PROBLEM:
         return found
-    found += await _checked(temporal.ATTRIBUTES, temporal.attributes(client))
+    attributes = temporal.attributes(client, registers=settings.temporal_register)
+    found += await _checked(temporal.ATTRIBUTES, attributes)
     found += await _checked(temporal.CLOCK, temporal.clocks(client, settings.task_queue))
     if database is None:
         return found

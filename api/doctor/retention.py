@@ -41,7 +41,8 @@ async def schedule(
         return warning(
             RETENTION,
             f"The schedule {made.id} is paused, so nothing is deleted by age.",
-            f"Resume it: `temporal schedule toggle --schedule-id {made.id} --unpause`.",
+            f"Resume it: `temporal schedule toggle --schedule-id {made.id} --unpause "
+            f"--namespace {client.namespace}`.",
         )
     if described.last_failed:
         return problem(

@@ -60,25 +60,31 @@ async def namespace(client: Client) -> CheckResult:
         return problem(
             NAMESPACE,
             f"Temporal has no namespace {client.namespace!r}.",
-            "Create it (`temporal operator namespace create`), or set TEMPORAL_NAMESPACE to one "
-            "that exists.",
+            f"Create it (`temporal operator namespace create --namespace {client.namespace}`), or "
+            "set TEMPORAL_NAMESPACE to one that exists.",
         )
     kept = described.config.workflow_execution_retention_ttl.ToTimedelta()
     if timedelta(0) < kept < MIN_RETENTION:
         return warning(
             NAMESPACE,
             f"The namespace {client.namespace!r} keeps closed workflows for {kept}.",
-            "Keep them for a day at least (`temporal operator namespace update --retention 3d`): "
-            "until then their pages say why a run failed, and a run that ended is not taken for "
-            "one that never started.",
+            "Keep them for a day at least (`temporal operator namespace update --retention 3d "
+            f"--namespace {client.namespace}`): until then their pages say why a run failed, and "
+            "a run that ended is not taken for one that never started.",
         )
     return fine(NAMESPACE, f"The namespace {client.namespace!r} keeps closed workflows for {kept}.")
 
 
-async def attributes(client: Client) -> CheckResult:
-    known = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
+async def attributes(client: Client, *, registers: bool) -> CheckResult:
+    """`registers`: whether workers register what is missing."""
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        if error.status not in temporal_client.NOT_ALLOWED:
+            raise
+        return _unlisted(client.namespace, registers=registers)
     custom = known.custom_attributes
     missing = temporal_client.missing_attributes(custom)
     if missing:
@@ -86,7 +92,7 @@ async def attributes(client: Client) -> CheckResult:
             ATTRIBUTES,
             f"Temporal lacks the search attributes {', '.join(missing)}.",
             "A worker registers them when it starts. If it may not: "
-            f"`{temporal_client.register_command(missing)}`.",
+            f"`{temporal_client.register_command(missing, client.namespace)}`.",
         )
     try:
         temporal_client.check_types(custom)
@@ -94,6 +100,19 @@ async def attributes(client: Client) -> CheckResult:
         sentence, _, remedy = error.message.partition(". ")
         return problem(ATTRIBUTES, f"{sentence}.", remedy)
     return fine(ATTRIBUTES, "All search attributes are registered.")
+
+
+def _unlisted(namespace: str, *, registers: bool) -> CheckResult:
+    sentence = "Temporal does not list its search attributes, so they cannot be checked."
+    if not registers:
+        return fine(ATTRIBUTES, sentence)  # Workers start without the check, too.
+    names = [key.name for key in temporal_client.SEARCH_ATTRIBUTES]
+    return problem(
+        ATTRIBUTES,
+        sentence,
+        "No worker starts. Set ASSAY_TEMPORAL_REGISTER=false, and register them yourself: "
+        f"`{temporal_client.register_command(names, namespace)}`.",
+    )
 
 
 async def queues(client: Client, database: Database, task_queue: str) -> list[CheckResult]:
@@ -143,7 +162,7 @@ async def _versions(client: Client, deployment: str, pollers: Iterable[PollerInf
     current = routing.current_deployment_version.build_id
     command = (
         "temporal worker deployment set-current-version "
-        f"--deployment-name {deployment} --build-id <one of them>"
+        f"--deployment-name {deployment} --build-id <one of them> --namespace {client.namespace}"
     )
     if current in builds:
         return fine(VERSIONS, f"Runs go to version {current}, which workers serve.")

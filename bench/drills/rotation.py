@@ -118,6 +118,8 @@ async def _payload_key(rollout: Rollout, load: Load, old: str, new: str) -> list
     answer = await installed.stack.client.post(MONITORS, json=monitor_body("daily", 0))
     answer.raise_for_status()
     schedule = f"eval-monitor-{answer.json()['id']}"
+    # Temporal passes the result of this run, encrypted with the old key, to the next one.
+    await _run_monitor(installed, schedule, runs=1)
     took = []
     for ring in (f"{old},{new}", f"{new},{old}"):
         rollout.variables[CODEC_KEYS] = ring
@@ -128,7 +130,8 @@ async def _payload_key(rollout: Rollout, load: Load, old: str, new: str) -> list
         said = await installed.temporal(
             "schedule", "describe", "--schedule-id", schedule, "--output", "json"
         )
-        return _shown(NEW) in said and _shown(OLD) not in said
+        # The schedule names the key that it was made with in clear.
+        return _shown(NEW) in said and all(_shown(text) not in said for text in (OLD, f'"{OLD}"'))
 
     await until(is_encrypted_again, seconds=120)
     again = time.monotonic() - began
@@ -137,8 +140,7 @@ async def _payload_key(rollout: Rollout, load: Load, old: str, new: str) -> list
     await _ended(load, first)
     rollout.variables[CODEC_KEYS] = new
     took.append(await rollout.replace())
-    await installed.temporal("schedule", "trigger", "--schedule-id", schedule)
-    await until(lambda: _has_run(installed, schedule), seconds=120)
+    await _run_monitor(installed, schedule, runs=2)
     with_old = [
         run["id"]
         for run in load.runs[first:]
@@ -170,10 +172,17 @@ async def _history(installed: Installation, run_id: str) -> str:
     )
 
 
-async def _has_run(installed: Installation, schedule: str) -> bool:
+async def _run_monitor(installed: Installation, schedule: str, *, runs: int) -> None:
+    """Starts the monitor, and waits until this number of its runs have ended."""
+    await installed.temporal("schedule", "trigger", "--schedule-id", schedule)
     monitor_id = schedule.removeprefix("eval-monitor-")
-    page = await installed.stack.client.get(f"{MONITORS}/{monitor_id}/runs")
-    return any(run["status"] == "COMPLETED" for run in page.json()["items"])
+
+    async def have_ended() -> bool:
+        page = await installed.stack.client.get(f"{MONITORS}/{monitor_id}/runs")
+        ended = [run for run in page.json()["items"] if run["status"] == "COMPLETED"]
+        return len(ended) >= runs
+
+    await until(have_ended, seconds=120)
 
 
 async def _provider_key(rollout: Rollout) -> list[Claim]:

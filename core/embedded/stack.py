@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
-from temporalio.envconfig import ClientConfig
 
 from core import clock
 from core.concurrency import cancel_and_wait
@@ -25,6 +24,7 @@ from core.open_database import open_database
 from core.queries import api_keys, projects, workers
 from core.settings import Settings
 from core.temporal import client as temporal_client
+from core.temporal.renewal import stated_config
 
 _CONNECT_SECONDS = 10
 _LOOPBACK = (LOCALHOST, "localhost", "::1", "[::1]")
@@ -55,7 +55,7 @@ def temporal_elsewhere() -> str | None:
     """Address of the Temporal server that the environment names; None if it names none and the
     embedded server must start.
     """
-    return ClientConfig.load_client_connect_config().get("target_host")
+    return stated_config().get("target_host")
 
 
 async def _check_elsewhere() -> None:
@@ -74,7 +74,7 @@ async def _check_elsewhere() -> None:
 
 
 def _namespace() -> str:
-    return ClientConfig.load_client_connect_config().get("namespace") or "default"
+    return stated_config().get("namespace") or "default"
 
 
 class LocalStack:

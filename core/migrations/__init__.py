@@ -22,9 +22,14 @@ def config(connection: Connection | None = None) -> Config:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Several processes may call this at once. The first process migrates; the others wait."""
-    if revision == "head" and await _version(database) == _head():
+    """Several processes may call this at once. The first process migrates; the others wait.
+
+    Raises Misconfigured for a schema that is newer than this code.
+    """
+    version = await _version(database)
+    if revision == "head" and version == _head():
         return
+    _refuse_newer(version)
     async with database.writing_engine.begin() as connection:
         await dialect.lock_for_migration(connection)
         await connection.run_sync(lambda sync: command.upgrade(config(sync), revision))
@@ -39,10 +44,21 @@ async def downgrade(database: Database, revision: str) -> None:
 async def check(database: Database) -> None:
     """Raises Misconfigured if the schema version differs from the one that this code needs."""
     version = await _version(database)
+    _refuse_newer(version)
     if version != _head():
         raise Misconfigured(
             f"The database is at schema version {version or 'none'}, this code needs {_head()}. "
             "Run `python -m core.migrations`, or set ASSAY_AUTO_MIGRATE=true."
+        )
+
+
+def _refuse_newer(version: str | None) -> None:
+    known = {step.revision for step in ScriptDirectory.from_config(config()).walk_revisions()}
+    if version is not None and version not in known:
+        raise Misconfigured(
+            f"The database is at schema version {version}, which is newer than this code "
+            f"({_head()}). Install the newest release, or restore the backup from before its "
+            "migration."
         )
 
 

@@ -1,20 +1,34 @@
 """Formats log lines as text, or as one JSON object per line."""
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Final, Literal
 
 from core import json_codec
-from core.telemetry import log_ids, tracing
+from core.telemetry import error_text, log_ids, tracing
 
 LogFormat = Literal["text", "json"]
 
 _NOISY: Final = ("httpx", "httpcore", "aiosqlite", "LiteLLM", "asyncio")
+_OURS: Final = ("assay", "activities", "api", "core", "evals", "workflows")
 _WORK: Final = ("workflow_id", "activity_type", "attempt")
+_RUN: Final = re.compile(r"eval-run-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-batch-\d+)?")
+"""The workflow of a run, or one of its batches."""
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-class JsonLogFormatter(logging.Formatter):
+class _ErrorFormatter(logging.Formatter):
+    """Writes the stacks of errors without texts that may quote a trace."""
+
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - named by Python
+        return error_text.stack_of(ei[1]) if ei[1] is not None else ""
+
+
+class JsonLogFormatter(_ErrorFormatter):
     """Writes only the fields below: other fields, which libraries attach to a record, may quote
     anything.
     """
@@ -32,7 +46,7 @@ class JsonLogFormatter(logging.Formatter):
         return json_codec.dumps(line)
 
 
-class TextLogFormatter(logging.Formatter):
+class TextLogFormatter(_ErrorFormatter):
     """Begins the message with the request id, if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -42,21 +56,23 @@ class TextLogFormatter(logging.Formatter):
 
 
 def configure(level: str, log_format: LogFormat = "text", *, force: bool = True) -> None:
-    """Logs to standard error. Temporal and LiteLLM log only warnings and errors.
+    """Logs to standard error. LiteLLM and the HTTP clients log only warnings and errors.
 
+    At DEBUG other libraries stay at INFO, because they would log what they send and receive.
     Without `force`, a process that already has a handler keeps it.
     """
     # Turned off, because its lines would contain query strings.
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
     access.propagate = False
-    if log_format == "json":
-        # The server writes its own lines as text.
-        server = logging.getLogger("uvicorn")
-        server.handlers.clear()
-        server.propagate = True
+    # The server would write its own lines in another format, and the texts of all errors.
+    server = logging.getLogger("uvicorn")
+    server.handlers.clear()
+    server.propagate = True
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for ours in _OURS:
+        logging.getLogger(ours).setLevel(logging.DEBUG if level == "DEBUG" else logging.NOTSET)
     if logging.getLogger().handlers and not force:
         return
     handler = logging.StreamHandler(sys.stderr)
@@ -65,7 +81,8 @@ def configure(level: str, log_format: LogFormat = "text", *, force: bool = True)
         if log_format == "json"
         else TextLogFormatter("%(asctime)s %(levelname)s %(name)s%(request)s %(message)s")
     )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    root_level = "INFO" if level == "DEBUG" else level
+    logging.basicConfig(level=root_level, handlers=[handler], force=True)
 
 
 def _temporal_work(record: logging.LogRecord) -> dict[str, object]:
@@ -73,5 +90,7 @@ def _temporal_work(record: logging.LogRecord) -> dict[str, object]:
     for name in ("temporal_activity", "temporal_workflow"):
         about = getattr(record, name, None)
         if isinstance(about, dict):
-            return {key: about[key] for key in _WORK if key in about}
+            run = _RUN.fullmatch(str(about.get("workflow_id", "")))
+            found = {key: about[key] for key in _WORK if key in about}
+            return found | ({"run_id": run[1]} if run else {})
     return {}

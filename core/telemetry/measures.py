@@ -14,6 +14,7 @@ from typing import Final
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from core.ids import RunStatus
 from core.usage import Usage
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
@@ -65,6 +66,10 @@ PAIRS_FAILED: Final = Counter(
 RUNS_ENDED: Final = Counter(
     "assay_runs_ended", "Runs whose end this worker recorded.", ("status",), registry=REGISTRY
 )
+for _status in RunStatus:
+    if _status.terminal:
+        # Prometheus sees no increase in a counter whose first sample is 1, so no alert would fire.
+        RUNS_ENDED.labels(_status)
 QUESTIONS: Final = Counter(
     "assay_judge_questions",
     "Answered questions, by where the answer came from.",
@@ -131,6 +136,18 @@ def model_labels(provider: str, model: str) -> tuple[str, str]:
     model.
     """
     return provider, bounded_model(model.removeprefix(f"{provider}/"))
+
+
+def show_failures(model: str) -> None:
+    """Exposes the failed pairs of a model from zero on, as for the ended runs."""
+    label = bounded_model(model)
+    if label not in _SHOWN:
+        _SHOWN.add(label)
+        for cause in FailureCause:
+            PAIRS_FAILED.labels(cause, label)
+
+
+_SHOWN: Final = set[str]()
 
 
 def count_usage(provider: str, model: str, usage: Usage) -> None:

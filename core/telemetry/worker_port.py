@@ -12,6 +12,8 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from core.embedded.ports import LOCALHOST, free_port
 from core.errors import Misconfigured
+from core.telemetry.log_lines import LogFormat
+from core.telemetry.sdk_logging import sdk_logging
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,7 +34,7 @@ class SdkMeasures:
         return answer.raise_for_status().content
 
 
-def measured_runtime() -> SdkMeasures:
+def measured_runtime(log_format: LogFormat = "text") -> SdkMeasures:
     """Exposes the SDK's measures on a free port of the loopback interface."""
     for _ in range(_TRIES):
         port = free_port()
@@ -42,8 +44,9 @@ def measured_runtime() -> SdkMeasures:
             unit_suffix=True,
             durations_as_seconds=True,
         )
+        telemetry = TelemetryConfig(metrics=config, logging=sdk_logging(log_format))
         try:
-            return SdkMeasures(Runtime(telemetry=TelemetryConfig(metrics=config)), port)
+            return SdkMeasures(Runtime(telemetry=telemetry), port)
         except ValueError:
             continue  # another process took the port meanwhile
     raise Misconfigured("No port of 127.0.0.1 is free for the measures of Temporal's SDK.")

@@ -44,7 +44,8 @@ _PASSING: Final = (
     RPCStatusCode.RESOURCE_EXHAUSTED,
 )
 
-_NOT_ALLOWED: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
+NOT_ALLOWED: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
+"""The answers of a service that keeps its search attributes to itself."""
 
 REACH_SECONDS: Final = 5.0
 """How long a call to Temporal may take before Temporal counts as unavailable."""
@@ -140,7 +141,7 @@ async def ensure_search_attributes(client: Client, *, register: bool = True) -> 
         if missing and not register:
             raise Misconfigured(
                 f"Temporal lacks the search attributes {', '.join(missing)}, and "
-                f"ASSAY_TEMPORAL_REGISTER is off. {_registering(missing)}"
+                f"ASSAY_TEMPORAL_REGISTER is off. {_registering(missing, client.namespace)}"
             )
         if missing:
             await client.operator_service.add_search_attributes(
@@ -161,13 +162,13 @@ async def ensure_search_attributes(client: Client, *, register: bool = True) -> 
                 f"Temporal has no namespace {client.namespace!r}. Create it, or set "
                 "TEMPORAL_NAMESPACE to one that exists."
             ) from error
-        if not register and error.status in _NOT_ALLOWED:
+        if not register and error.status in NOT_ALLOWED:
             log.info("Temporal does not list its search attributes, so they are not checked.")
             return
         names = [key.name for key in SEARCH_ATTRIBUTES]
         raise Misconfigured(
             f"Temporal refused to register search attributes ({error.message}). "
-            f"{_registering(names)} Then set ASSAY_TEMPORAL_REGISTER=false."
+            f"{_registering(names, client.namespace)} Then set ASSAY_TEMPORAL_REGISTER=false."
         ) from error
     check_types(known.custom_attributes)
 
@@ -176,16 +177,16 @@ def missing_attributes(known: Container[str]) -> list[str]:
     return [key.name for key in SEARCH_ATTRIBUTES if key.name not in known]
 
 
-def register_command(names: Iterable[str]) -> str:
+def register_command(names: Iterable[str], namespace: str) -> str:
     """What an operator types to register the attributes."""
     options = " ".join(f"--name {name} --type Keyword" for name in names)
-    return f"temporal operator search-attribute create {options}"
+    return f"temporal operator search-attribute create {options} --namespace {namespace}"
 
 
-def _registering(names: Iterable[str]) -> str:
+def _registering(names: Iterable[str], namespace: str) -> str:
     return (
-        f"Register them: {register_command(names)}. In Temporal Cloud, make them in its UI or "
-        "with tcld."
+        f"Register them: {register_command(names, namespace)}. In Temporal Cloud, make them in "
+        "its UI or with tcld."
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 
 from pydantic import SecretStr
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -13,6 +14,7 @@ from temporalio.converter import (
 )
 
 from core.errors import Misconfigured
+from core.telemetry.error_text import described
 
 
 def load_codec(name: str | None, keys: SecretStr | None) -> PayloadCodec | None:
@@ -32,13 +34,23 @@ def load_codec(name: str | None, keys: SecretStr | None) -> PayloadCodec | None:
         raise Misconfigured(
             f"ASSAY_TEMPORAL_CODEC: {name} is no subclass of temporalio.converter.PayloadCodec."
         )
-    made: Callable[..., PayloadCodec] = codec_class
+    arguments = () if keys is None else (keys.get_secret_value(),)
     try:
-        return made() if keys is None else made(keys.get_secret_value())
+        signature(codec_class).bind(*arguments)
     except TypeError:
         wrong = "needs" if keys is None else "takes no"
         raise Misconfigured(
             f"ASSAY_TEMPORAL_CODEC: {name} {wrong} keys. See ASSAY_TEMPORAL_CODEC_KEYS."
+        ) from None
+    made: Callable[..., PayloadCodec] = codec_class
+    try:
+        return made(*arguments)
+    except Misconfigured:
+        raise
+    except Exception as error:  # noqa: BLE001 - another's code; its text may quote a key
+        raise Misconfigured(
+            f"ASSAY_TEMPORAL_CODEC: {name} cannot be made ({type(error).__name__}). Check "
+            "ASSAY_TEMPORAL_CODEC_KEYS."
         ) from None
 
 
@@ -59,5 +71,7 @@ def _imported(name: str) -> object:
         raise Misconfigured(f"ASSAY_TEMPORAL_CODEC: write {name} as module:Class.")
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise Misconfigured(f"ASSAY_TEMPORAL_CODEC: {name} cannot be imported: {error}.") from error
+    except Exception as error:
+        raise Misconfigured(
+            f"ASSAY_TEMPORAL_CODEC: {name} cannot be imported: {described(error)}."
+        ) from error

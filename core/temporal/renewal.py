@@ -12,6 +12,8 @@ from temporalio.envconfig import ClientConnectConfig
 from temporalio.service import ConnectConfig, ServiceClient
 from temporalio.worker import Worker
 
+from core.errors import Misconfigured
+
 RENEW_SECONDS: Final = 30.0
 """How often the certificates and the profile of Temporal are read again."""
 
@@ -62,9 +64,25 @@ class Renewable(Plugin):
         return RenewableServiceClient(config, await next(config))
 
 
+def stated_config() -> ClientConnectConfig:
+    """What Temporal's own `TEMPORAL_*` variables, profile and certificate files say now.
+
+    Raises Misconfigured.
+    """
+    try:
+        return EnvironmentConfig.load_client_connect_config()
+    except (OSError, RuntimeError) as error:
+        # Further lines quote the file, which may contain an API key.
+        said = str(error).partition("\n")[0]
+        raise Misconfigured(
+            f"The configuration of Temporal cannot be read: {said}. Correct TEMPORAL_CONFIG_FILE, "
+            "TEMPORAL_PROFILE, or the file that it names."
+        ) from None
+
+
 def connection_config(default_address: str) -> ClientConnectConfig:
-    """What Temporal's own `TEMPORAL_*` variables, profile and certificate files say now."""
-    config = EnvironmentConfig.load_client_connect_config()
+    """As `stated_config`, with an address. Raises Misconfigured."""
+    config = stated_config()
     config.setdefault("target_host", default_address)
     return config
 
@@ -78,7 +96,10 @@ class Renewal:
         self._known = connection_config(default_address)
 
     async def renew(self, workers: Iterable[Worker] = ()) -> None:
-        """Takes over what has changed. Raises RuntimeError if the server refuses the change."""
+        """Takes over what has changed.
+
+        Raises RuntimeError if the server refuses the change, and Misconfigured.
+        """
         found = await asyncio.to_thread(connection_config, self._default_address)
         if found == self._known:
             return

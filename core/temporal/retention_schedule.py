@@ -24,7 +24,9 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from core import clock
 from core.temporal.client import REACH_SECONDS, RETENTION_WORKFLOW, unavailable
+from core.temporal.schedule_keys import current_key, is_idle, is_outdated, made_with
 
 SWEEP_EVERY: Final = timedelta(hours=1)
 MAX_SWEEP_JITTER: Final = timedelta(minutes=5)
@@ -57,14 +59,16 @@ class RetentionSchedule:
 
     async def put(self) -> None:
         """Creates the schedule, or restores its times; a pause stays. Raises Unavailable."""
+        key_id = await current_key(self._client, self.id)
         with unavailable():
             async with asyncio.timeout(REACH_SECONDS):
                 try:
-                    await self._client.create_schedule(
-                        self.id, self._schedule(ScheduleState(note=_NOTE))
-                    )
+                    await self._create(ScheduleState(note=_NOTE), key_id)
                 except ScheduleAlreadyRunningError:
-                    await self._restore()
+                    await self._restore(key_id)
+
+    async def _create(self, state: ScheduleState, key_id: str) -> None:
+        await self._client.create_schedule(self.id, self._schedule(state), memo=made_with(key_id))
 
     async def remove(self) -> None:
         """Deletes the schedule if it exists; an open sweep goes on. Raises Unavailable."""
@@ -81,10 +85,15 @@ class RetentionSchedule:
             return None
         return DescribedSweeps(found.schedule.state.paused, await self._last_failed(found))
 
-    async def _restore(self) -> None:
+    async def _restore(self, key_id: str) -> None:
         found = await self._found()
         if found is None:
             return  # The next round creates it.
+        outdated = is_outdated(found.raw_description.memo, key_id)
+        if outdated and is_idle(found, clock.now(), timedelta()):
+            await self._handle().delete()
+            await self._create(found.schedule.state, key_id)
+            return
         spec = _spec()
         now = found.schedule.spec
         if (now.intervals, now.calendars, now.jitter) == (spec.intervals, [], spec.jitter):

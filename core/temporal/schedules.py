@@ -23,10 +23,9 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes
-from temporalio.converter import DataConverter, WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
-from core import json_codec
+from core import clock, json_codec
 from core.cron import NAMED, cron_of, period_of
 from core.errors import Misconfigured
 from core.ids import MonitorStatus, TargetType
@@ -41,6 +40,7 @@ from core.temporal.client import (
     unavailable,
 )
 from core.temporal.keyring_codec import KEY_ID
+from core.temporal.schedule_keys import CLEAR, current_key, is_idle, is_outdated, made_with
 
 if TYPE_CHECKING:
     from core.db.tables import EvalMonitor
@@ -55,10 +55,6 @@ MAX_JITTER: Final = timedelta(minutes=10)
 _ID_PREFIX: Final = "eval-monitor-"
 
 _QUEUE: Final = "task_queue"
-_CONVERTER: Final = DataConverter.default.payload_converter
-"""Writes the memo of a schedule in clear. A memo cannot be changed later, so a codec's key that is
-removed would make it unreadable; the name of a task queue is never encrypted anyway.
-"""
 
 
 @dataclass(frozen=True)
@@ -117,13 +113,15 @@ class ListedSchedule:
     """The fields of a schedule that Temporal's list has.
 
     The note lacks the id of the current key of the codec, which stale schedules do not have.
+    `outdated`: the schedule was made before that key.
     """
 
     note: str | None
     paused: bool
+    outdated: bool = False
 
     def matches(self, wanted: MonitorSchedule) -> bool:
-        return self.note == wanted.note and self.paused == wanted.paused
+        return not self.outdated and (self.note, self.paused) == (wanted.note, wanted.paused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +147,40 @@ class Schedules:
 
     async def put(self, monitor: MonitorSchedule) -> None:
         """Creates the schedule, or replaces all of it. Raises Unavailable."""
-        schedule = self._schedule(monitor, await self._key_mark())
+        key_id = await current_key(self._client, _ID_PREFIX)
+        with unavailable():
+            async with asyncio.timeout(REACH_SECONDS):
+                if key_id and await self._is_to_be_made_again(monitor, key_id):
+                    await self._handle(monitor.monitor_id).delete()
+                await self._put(monitor, key_id)
+
+    async def _put(self, monitor: MonitorSchedule, key_id: str) -> None:
+        schedule = self._schedule(monitor, _key_mark(key_id))
 
         def replaced(_: ScheduleUpdateInput) -> ScheduleUpdate:
             # Replaces the whole schedule: the server turns cron text into calendars and would keep
             # the old calendars.
             return ScheduleUpdate(schedule)
 
-        with unavailable():
-            async with asyncio.timeout(REACH_SECONDS):
-                try:
-                    await self._client.create_schedule(
-                        schedule_id(monitor.monitor_id),
-                        schedule,
-                        memo={_QUEUE: _CONVERTER.to_payload(self._task_queue)},
-                        search_attributes=_attributes(monitor),
-                    )
-                except ScheduleAlreadyRunningError:
-                    await self._handle(monitor.monitor_id).update(replaced)
+        try:
+            await self._client.create_schedule(
+                schedule_id(monitor.monitor_id),
+                schedule,
+                memo={_QUEUE: CLEAR.to_payload(self._task_queue), **made_with(key_id)},
+                search_attributes=_attributes(monitor),
+            )
+        except ScheduleAlreadyRunningError:
+            await self._handle(monitor.monitor_id).update(replaced)
+
+    async def _is_to_be_made_again(self, monitor: MonitorSchedule, key_id: str) -> bool:
+        try:
+            described = await self._handle(monitor.monitor_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        outdated = is_outdated(described.raw_description.memo, key_id)
+        return outdated and is_idle(described, clock.now(), jitter_of(monitor.cadence))
 
     async def remove(self, monitor_id: UUID) -> None:
         """Deletes the schedule if it exists. Raises Unavailable."""
@@ -207,7 +221,7 @@ class Schedules:
         Raises Unavailable.
         """
         schedules: dict[UUID, ListedSchedule] = {}
-        mark = await self._key_mark()
+        key_id = await current_key(self._client, _ID_PREFIX)
         with unavailable():
             async for entry in await self._client.list_schedules():
                 monitor_id = _monitor_id(entry.id)
@@ -216,20 +230,12 @@ class Schedules:
                 # Several installations may share a namespace; each manages its own schedules.
                 if await _queue_of(entry) == self._task_queue:
                     state = entry.schedule.state
-                    note = state.note and state.note.removesuffix(mark)
-                    schedules[monitor_id] = ListedSchedule(note=note, paused=state.paused)
+                    schedules[monitor_id] = ListedSchedule(
+                        note=state.note and state.note.removesuffix(_key_mark(key_id)),
+                        paused=state.paused,
+                        outdated=is_outdated(entry.raw_entry.memo, key_id),
+                    )
         return schedules
-
-    async def _key_mark(self) -> str:
-        """The end of a note, with the id of the key that encrypts now; empty without a codec.
-
-        A schedule keeps its encrypted input until it is replaced. The mark makes it stale when the
-        key changes, so that no schedule needs a key that is removed later.
-        """
-        context = WorkflowSerializationContext(self._client.namespace, _ID_PREFIX)
-        encoded = await self._client.data_converter.with_context(context).encode([""])
-        key_id = encoded[0].metadata.get(KEY_ID, b"").decode("utf-8", "replace")
-        return f" [key {key_id[:64]}]" if key_id else ""
 
     def _handle(self, monitor_id: UUID) -> ScheduleHandle:
         return self._client.get_schedule_handle(schedule_id(monitor_id))
@@ -258,6 +264,15 @@ class Schedules:
         )
 
 
+def _key_mark(key_id: str) -> str:
+    """The end of a note, with the id of the key that encrypts now; empty without a codec.
+
+    A schedule keeps its encrypted input until it is replaced. The mark makes it stale when the
+    key changes, so that no schedule needs a key that is removed later.
+    """
+    return f" [key {key_id}]" if key_id else ""
+
+
 def catch_up_window(cadence: str) -> timedelta:
     """A run that came due while Temporal was unavailable starts late, by at most this time."""
     return min(period_of(cadence) / 2, MAX_CATCH_UP)
@@ -284,7 +299,7 @@ async def _queue_of(entry: ScheduleListDescription) -> str | None:
     if payload is None:
         return None
     if KEY_ID not in payload.metadata:
-        return str(_CONVERTER.from_payload(payload))
+        return str(CLEAR.from_payload(payload))
     try:
         return str((await entry.memo())[_QUEUE])
     except Misconfigured as error:

@@ -1,6 +1,12 @@
+import logging
+from uuid import uuid4
+
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
-from temporalio.exceptions import ApplicationErrorCategory
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.testing import ActivityEnvironment
 
 from activities.error_translation import (
     MAX_PAUSE_SECONDS,
@@ -9,7 +15,9 @@ from activities.error_translation import (
     TimeSliceExpired,
     retry_delay,
     translate,
+    translate_errors,
 )
+from activities.payloads import RunRef
 from core.errors import (
     Invalid,
     JudgeBusy,
@@ -19,6 +27,7 @@ from core.errors import (
     NotFound,
     PermitWait,
 )
+from core.telemetry import log_ids
 
 
 class Refused(Exception):
@@ -115,3 +124,32 @@ def test_the_end_of_a_turn_is_no_failure_and_is_followed_by_another_at_once() ->
     assert error.category is ApplicationErrorCategory.BENIGN
     assert not error.non_retryable
     assert seconds(TimeSliceExpired(), 300) < 1
+
+
+async def test_temporal_stores_where_an_unexpected_error_arose_but_not_its_text() -> None:
+    """Its text may quote a trace: here the key that a dictionary lacks."""
+    run = RunRef(uuid4(), uuid4())
+    seen = list[tuple[str, dict[str, str]]]()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((record.getMessage(), log_ids.known()))
+
+    @translate_errors
+    async def judge(_: RunRef) -> None:
+        dict[str, str]()["the" + " trace"]
+
+    log = logging.getLogger("activities.error_translation")
+    log.addHandler(handler := Handler())
+    try:
+        with pytest.raises(ApplicationError) as raised:
+            await ActivityEnvironment().run(judge, run)
+    finally:
+        log.removeHandler(handler)
+    stored = Failure()
+    await DataConverter.default.encode_failure(raised.value, stored)
+    assert "the trace" not in str(stored)
+    assert stored.cause.application_failure_info.type == "KeyError"
+    assert "test_error_translation.py" in stored.cause.stack_trace
+    ids = {"project_id": str(run.project_id), "run_id": str(run.run_id)}
+    assert seen == [("Unexpected error", ids)]

@@ -34,9 +34,11 @@ OURS = {"migrate", "api", "worker"}
 CLOUD_CREDENTIALS = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 FIXED_HERE = {
     *("ASSAY_HOME", "ASSAY_API_HOST", "ASSAY_API_PORT", "ASSAY_TEMPORAL_PORT"),
-    *("ASSAY_TEMPORAL_UI_PORT", "ASSAY_TASK_QUEUE"),
+    *("ASSAY_TEMPORAL_UI_PORT", "ASSAY_TASK_QUEUE", "ASSAY_AUTO_MIGRATE", "ASSAY_DATABASE_URL"),
+    *("ASSAY_TELEMETRY_HOST", "ASSAY_TELEMETRY_PORT"),
 }
-"""Variables that the file itself sets: addresses inside its networks, and the queue."""
+"""Settings that have one value in this file: addresses inside its networks, and the queue."""
+OF_UVICORN = {"FORWARDED_ALLOW_IPS"}
 
 
 def filled_in(text: str) -> str:
@@ -85,7 +87,7 @@ def test_every_secret_must_be_given_and_says_so() -> None:
 def test_our_services_set_only_variables_the_code_reads(service: str) -> None:
     providers = {name for p in PROVIDERS for group in p.variables for name in group}
     temporal_client = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
-    known = settings_variables() | temporal_client | providers | CLOUD_CREDENTIALS
+    known = settings_variables() | temporal_client | providers | CLOUD_CREDENTIALS | OF_UVICORN
     others = {name for name in environment(service) if not name.startswith("OTEL_")}
     assert others - known == set()
 
@@ -211,9 +213,22 @@ def seconds(duration: str) -> float:
     return sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in parts)
 
 
-def test_every_setting_reaches_a_service() -> None:
-    handed_on = set().union(*(environment(service) for service in OURS))
+def test_every_setting_reaches_a_service_with_the_value_of_the_operator() -> None:
+    given = PLACEHOLDER.sub(lambda m: f"given-{m['name']}" if m["name"] else "$", TEXT)
+    found = yaml.safe_load(given)["services"]
+    handed_on = {
+        name
+        for service in OURS
+        for name, value in found[service]["environment"].items()
+        if value is None or value == f"given-{name}"
+    }
     assert settings_variables() - FIXED_HERE - handed_on == set()
+    assert found["worker"]["stop_grace_period"] == "given-ASSAY_STOP_GRACE_PERIOD"
+
+
+def test_the_api_may_be_told_which_proxy_to_believe() -> None:
+    """The proxy comes from the address of Docker's bridge, not from 127.0.0.1."""
+    assert environment("api").get("FORWARDED_ALLOW_IPS", "") is None
 
 
 def test_every_providers_variables_reach_the_workers() -> None:

@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from tests.factories import trace_body
@@ -122,6 +124,17 @@ class Assay:
             return (await self.api.get("/ready")).is_success
         except httpx.TransportError:
             return False
+
+
+async def fail_a_workflow_task(assay: Assay, temporal: Client, task_queue: str) -> None:
+    """Starts a run with an input that no code reads, so that Temporal's SDK writes a warning."""
+    run = await temporal.start_workflow(
+        "EvalRunWorkflow", "no input", id=f"eval-run-{uuid4()}", task_queue=task_queue
+    )
+    async with asyncio.timeout(30):
+        while "Failing workflow task" not in assay.logs():
+            await asyncio.sleep(0.1)
+    await run.terminate()
 
 
 @asynccontextmanager

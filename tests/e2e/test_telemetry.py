@@ -19,12 +19,13 @@ from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
 from tests.docs.test_telemetry_pages import expressions
-from tests.e2e.conftest import API_KEY, METRICS, Assay, running
+from tests.e2e.conftest import API_KEY, METRICS, Assay, fail_a_workflow_task, running
 from tests.factories import span_body, trace_body
 from tests.judge_server import Request, Says, Sends, Step, fails, says
 from tests.ports import free_port
 from tests.workflows.test_replay import replayer
 
+QUEUE = "telemetry"
 MARK = "PLANTED"
 """Part of every text that must not be visible."""
 
@@ -192,8 +193,9 @@ async def observed(
     }
     async with collecting() as collector:
         extra["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{collector.port}"
-        async with running(temporal_server, folder, url, "telemetry", **extra) as assay:
+        async with running(temporal_server, folder, url, QUEUE, **extra) as assay:
             run, ids, of_api, of_worker = await judge_and_scrape(assay, port)
+            await fail_a_workflow_task(assay, temporal_server.client, QUEUE)
         logs = assay.logs()
     workflow = temporal_server.client.get_workflow_handle(f"eval-run-{run['id']}")
     history = await workflow.fetch_history()
@@ -265,6 +267,8 @@ def test_log_lines_are_json_with_the_ids_of_their_request(observed: Observed) ->
     assert posted["run_id"] == observed.run["id"]
     assert posted["project_id"]
     assert posted["otel_trace_id"] == TRACE_ID
+    of_the_sdk = [line["fields"]["message"] for line in lines if "fields" in line]
+    assert "Failing workflow task" in of_the_sdk
 
 
 def test_every_pair_is_counted_once(observed: Observed) -> None:
@@ -274,6 +278,7 @@ def test_every_pair_is_counted_once(observed: Observed) -> None:
     assert ended == len(observed.trace_ids) * len(METRICS)
     assert observed.sample("assay_traces_stored_total") == len(observed.trace_ids)
     assert observed.sample("assay_runs_ended_total", status="COMPLETED") == 1
+    assert observed.sample("assay_runs_ended_total", status="FAILED") == 0
     assert observed.sample("temporal_worker_task_slots_available", worker_type="ActivityWorker") > 0
 
 

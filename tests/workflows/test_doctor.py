@@ -9,6 +9,7 @@ import pytest
 from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.doctor import examination, retention, temporal
 from api.doctor.check_result import CheckResult, Level
@@ -75,10 +76,26 @@ async def test_missing_search_attributes_are_named_with_the_command(
 ) -> None:
     wanted = (*temporal_client.SEARCH_ATTRIBUTES, SearchAttributeKey.for_keyword("AssayNew"))
     monkeypatch.setattr(temporal_client, "SEARCH_ATTRIBUTES", wanted)
-    found = await temporal.attributes(stack.client)
+    found = await temporal.attributes(stack.client, registers=True)
     assert found.level is Level.PROBLEM
     assert found.sentence == "Temporal lacks the search attributes AssayNew."
-    assert "search-attribute create --name AssayNew --type Keyword" in found.remedy
+    command = "search-attribute create --name AssayNew --type Keyword --namespace default"
+    assert command in found.remedy
+
+
+@pytest.mark.parametrize(("registers", "level"), [(False, Level.FINE), (True, Level.PROBLEM)])
+async def test_a_service_that_lists_no_attributes_is_a_problem_only_if_they_are_registered(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, registers: bool, level: Level
+) -> None:
+    """A worker without registering starts there, as in Temporal Cloud."""
+    denied = RPCError("not allowed", RPCStatusCode.PERMISSION_DENIED, b"")
+    listing = AsyncMock(side_effect=denied)
+    monkeypatch.setattr(stack.client.operator_service, "list_search_attributes", listing)
+    settings = Settings(temporal_register=registers)
+    results = await examination.examine_temporal(settings, stack.client, None)
+    [found] = [result for result in results if result.check == temporal.ATTRIBUTES]
+    assert found.level is level
+    assert ("ASSAY_TEMPORAL_REGISTER=false" in found.remedy) is registers
 
 
 async def test_a_short_retention_is_a_warning(
@@ -87,7 +104,7 @@ async def test_a_short_retention_is_a_warning(
     monkeypatch.setattr(temporal, "MIN_RETENTION", timedelta(days=10_000))
     found = await temporal.namespace(stack.client)
     assert found.level is Level.WARNING
-    assert "temporal operator namespace update --retention 3d" in found.remedy
+    assert "temporal operator namespace update --retention 3d --namespace default" in found.remedy
 
 
 async def test_a_schedule_of_retention_that_deletes_nothing_is_named(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import worker
-from core.errors import Unavailable
+from core.errors import Misconfigured, Unavailable
 from core.settings import Settings
 from core.temporal import client as temporal_client
-from core.temporal.renewal import Renewal
+from core.temporal.renewal import Renewal, connection_config
 from evals.judges.protocol import Question
 from tests.tls_gate import TlsGate
 from tests.workflows.conftest import METRICS, Stack
@@ -107,6 +107,24 @@ async def test_files_that_cannot_be_read_leave_the_connection(stack: Stack, tmp_
     stack = await connected(stack)
     renewal = Renewal(stack.client, "127.0.0.1:1")
     (tmp_path / "client.pem").unlink()
-    with pytest.raises((OSError, RuntimeError, ValueError)):
+    with pytest.raises(Misconfigured, match=r"No such file or directory: '.*client\.pem'"):
         await renewal.renew()
     assert await temporal_client.namespace_of(stack.client)
+
+
+@pytest.mark.parametrize("written", ["api_key = sk-secret", 'api_key = "sk-secret', "x"])
+def test_a_damaged_file_is_named_without_the_key_that_it_contains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    file = tmp_path / "temporal.toml"
+    file.write_text(f"[profile.default]\n{written}\n")
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(file))
+    with pytest.raises(Misconfigured, match="TOML parse error at line 2, column") as refused:
+        connection_config("127.0.0.1:1")
+    assert "sk-secret" not in refused.value.message
+
+
+def test_an_unknown_profile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_PROFILE", "nowhere")
+    with pytest.raises(Misconfigured, match="Profile 'nowhere' not found"):
+        connection_config("127.0.0.1:1")

@@ -15,6 +15,7 @@ from core.ids import RunStatus
 from core.periodic import repeating
 from core.queries import run_rows, workers
 from core.settings import Settings
+from core.telemetry import log_ids
 from core.telemetry.serving_state import ServingState
 from core.temporal.first_connection import connected
 from core.temporal.process_identity import process_identity
@@ -174,6 +175,20 @@ async def test_runs_behind_a_full_page_and_behind_a_run_that_raises_are_seen(
         await pages.next_page()
     oldest_first = [run.id for run in runs]
     assert seen == [*oldest_first, *oldest_first[:2]]
+
+
+async def test_lines_about_a_run_that_cannot_be_reconciled_carry_its_ids(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await row_without_workflow(stack)
+    known = list[dict[str, str]]()
+
+    async def reconcile(*_: object) -> None:
+        known.append(log_ids.known())
+
+    monkeypatch.setattr(run_maintenance, "reconcile_run", reconcile)
+    await RunReconciliation(stack.database, stack.eval_runs).next_page()
+    assert known == [{"project_id": str(run.project_id), "run_id": str(run.id)}]
 
 
 async def test_a_worker_that_temporal_does_not_hear_from_cannot_be_given_work(

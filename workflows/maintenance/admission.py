@@ -15,6 +15,7 @@ from core.errors import Unavailable
 from core.periodic import repeating
 from core.queries import run_admission
 from core.run_spec import OpenRunLimits, RunSpec
+from core.telemetry import log_ids
 from workflows.run_client import EvalRunClient
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ class RunAdmission:
             try:
                 await self._eval_runs.start(RunSpec.of(row), wait_seconds=0, open_pairs=known)
             except Unavailable:
-                log.warning("Run %s could not be started; the reconciliation will start it", row.id)
+                with log_ids.scope(project_id=row.project_id, run_id=row.id):
+                    log.warning(
+                        "Run %s could not be started; the reconciliation will start it", row.id
+                    )
 
         for error in await run_bounded(rows, start, width=MAX_CONCURRENT_STARTS):
             raise error

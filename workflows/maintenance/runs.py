@@ -15,6 +15,7 @@ from core.periodic import repeating
 from core.queries import run_rows, run_upkeep
 from core.run_ending import ending
 from core.run_spec import RunSpec
+from core.telemetry import log_ids
 from core.temporal.process_identity import process_identity
 from workflows.maintenance.budgets import RESUME_SECONDS, resume_runs
 from workflows.maintenance.lease import Work, leased
@@ -84,15 +85,19 @@ class RunReconciliation:
             )
         self._after = run_upkeep.place_of(rows[-1]) if len(rows) == self._page_size else None
         for row in rows:
-            try:
-                await reconcile_run(self._database, self._eval_runs, row)
-            except AssayError as error:
-                # A run that Temporal refuses must not block the runs after it.
-                log.warning("Run %s could not be reconciled: %s", row.id, error.message)
-            except Exception as error:
-                if dialect.is_transient(error):
-                    raise
-                log.exception("Run %s could not be reconciled", row.id)
+            with log_ids.scope(project_id=row.project_id, run_id=row.id):
+                await self._reconcile(row)
+
+    async def _reconcile(self, row: "EvalRun") -> None:
+        try:
+            await reconcile_run(self._database, self._eval_runs, row)
+        except AssayError as error:
+            # A run that Temporal refuses must not block the runs after it.
+            log.warning("Run %s could not be reconciled: %s", row.id, error.message)
+        except Exception as error:
+            if dialect.is_transient(error):
+                raise
+            log.exception("Run %s could not be reconciled", row.id)
 
 
 async def reconcile_run(database: Database, eval_runs: MaintenanceClient, row: "EvalRun") -> None:

@@ -38,6 +38,17 @@ def test_a_score_without_findings_has_no_lines() -> None:
     assert list(finding_lines({"metadata": None})) == []
 
 
+def test_scores_of_sessions_are_shown_by_session() -> None:
+    console = Console(width=120, record=True, file=StringIO())
+    of_session = {"session_id": "s-1", "name": "agent_reliability", "status": "SUCCESS",
+                  "value": "0.4", "data_type": "NUMERIC", "reason": "The worst of 2 traces.",
+                  "metadata": {"success": False}}  # fmt: skip
+    console.print(score_tables([of_session]))
+    shown = console.export_text()
+    assert "s-1" in shown
+    assert "The worst of 2 traces." in shown
+
+
 def test_the_tables_of_scores_show_findings_below_the_reason() -> None:
     console = Console(width=120, record=True, file=StringIO())
     console.print(score_tables([score(finding("missed", 0.0))]))

@@ -1,12 +1,19 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from core import migrations
 from core.db.database import Database
 from core.db.tables import metadata
 from core.errors import Misconfigured
+
+ROOT = Path(__file__).parents[3]
 
 
 def difference(connection: Connection) -> list[object]:
@@ -38,3 +45,36 @@ async def test_an_old_schema_is_refused_with_the_command_that_mends_it(
     await migrations.downgrade(database, "base")
     with pytest.raises(Misconfigured, match=r"python -m core\.migrations"):
         await migrations.check(database)
+
+
+async def test_a_schema_of_a_newer_release_is_named(sqlite: Database) -> None:
+    async with sqlite.write() as db:
+        await db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for work in (migrations.check, migrations.upgrade):
+        with pytest.raises(Misconfigured, match="schema version 9999, which is newer than"):
+            await work(sqlite)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"ASSAY_DATABASE_POOL": "many"}, "ASSAY_DATABASE_POOL: Input should be a valid integer"),
+        ({"ASSAY_DATABASE_URL": "postgresql://a:pw@127.0.0.1:1/x"}, "Check ASSAY_DATABASE_URL"),
+    ],
+)
+def test_the_command_says_in_one_line_why_it_cannot_migrate(
+    variables: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "core.migrations"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "pw" not in done.stderr

@@ -1,11 +1,15 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
-from core.telemetry import log_ids
-from core.telemetry.log_lines import JsonLogFormatter, TextLogFormatter
+from core.telemetry import log_ids, log_lines
+from core.telemetry.log_lines import JsonLogFormatter, LogFormat, TextLogFormatter
+from core.temporal.client import batch_workflow_id, run_workflow_id
 
 
 def record(message: str, *values: object, **extra: object) -> logging.LogRecord:
@@ -55,10 +59,79 @@ def test_what_a_library_attaches_stays_out_except_where_temporal_works() -> None
 def test_an_error_is_one_line_with_its_stack() -> None:
     one = record("Unexpected error")
     try:
-        raise LookupError("nothing")
-    except LookupError:
+        raise RuntimeError("nothing")
+    except RuntimeError:
         one.exc_info = sys.exc_info()
-    assert "LookupError: nothing" in str(as_json(one)["error"])
+    written = str(as_json(one)["error"])
+    assert "RuntimeError: nothing" in written
+    assert 'raise RuntimeError("nothing")' in written
+
+
+@pytest.mark.parametrize("formatter", [JsonLogFormatter(), TextLogFormatter("%(message)s")])
+def test_an_error_that_may_quote_a_trace_is_told_without_its_text(
+    formatter: logging.Formatter,
+) -> None:
+    one = record("Unexpected error")
+    row = "DETAIL: Failing row contains (the trace)"
+    try:
+        try:
+            dict[str, str]()["the" + " trace"]
+        except KeyError as error:
+            raise IntegrityError("INSERT", {}, Exception(row)) from error
+    except IntegrityError:
+        one.exc_info = sys.exc_info()
+    written = formatter.format(one)
+    assert "the trace" not in written
+    assert "KeyError (text left out" in written
+    assert "IntegrityError of Exception (text left out" in written
+    assert "test_log_lines.py" in written
+
+
+def test_a_line_of_temporal_about_a_run_has_the_id_of_the_run() -> None:
+    run_id = uuid4()
+    for workflow_id in (run_workflow_id(run_id), batch_workflow_id(run_id, 7)):
+        line = as_json(record("Failed", temporal_workflow={"workflow_id": workflow_id}))
+        assert line["run_id"] == str(run_id)
+    other = as_json(record("Failed", temporal_workflow={"workflow_id": f"eval-monitor-{run_id}"}))
+    assert "run_id" not in other
+
+
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """Restores what `configure` changes."""
+    root = logging.getLogger()
+    names = (None, *log_lines._OURS, *log_lines._NOISY, "uvicorn")
+    handlers, levels = root.handlers[:], [logging.getLogger(name).level for name in names]
+    root.handlers.clear()
+    yield
+    root.handlers[:] = handlers
+    for name, level in zip(names, levels, strict=True):
+        logging.getLogger(name).setLevel(level)
+
+
+def test_at_debug_no_library_writes_what_it_sends(loggers: None) -> None:
+    log_lines.configure("DEBUG")
+    assert logging.getLogger("activities.pairs").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("assay.worker").isEnabledFor(logging.DEBUG)
+    for library in ("openai._base_client", "botocore.auth", "urllib3", "LiteLLM Router"):
+        assert not logging.getLogger(library).isEnabledFor(logging.DEBUG), library
+    log_lines.configure("WARNING")
+    assert not logging.getLogger("activities.pairs").isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_server_writes_its_lines_like_all_others(
+    loggers: None, log_format: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = logging.getLogger("uvicorn")
+    server.addHandler(own := logging.StreamHandler(sys.stderr))
+    server.propagate = False
+    log_lines.configure("INFO", log_format)
+    logging.getLogger("uvicorn.error").error("Exception", exc_info=KeyError("the trace"))
+    written = capsys.readouterr().err
+    assert own not in server.handlers
+    assert "uvicorn.error" in written
+    assert "the trace" not in written
 
 
 @pytest.mark.parametrize(("request_id", "begin"), [("mine", " [mine] hi"), (None, ": hi")])

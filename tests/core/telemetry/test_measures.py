@@ -38,6 +38,17 @@ def test_a_call_is_timed_and_counted_by_its_outcome() -> None:
     assert value("assay_judge_calls_total", outcome="canceled", **labels) == 1
 
 
+def test_failures_are_counted_from_zero_on() -> None:
+    """Prometheus sees no increase in a counter whose first sample is 1."""
+    shown = measures.REGISTRY.get_sample_value
+    for status in ("COMPLETED", "FAILED"):
+        assert shown("assay_runs_ended_total", {"status": status}) is not None
+    failed = {"cause": "unusable answer", "model": "new/model"}
+    assert shown("assay_pairs_failed_total", failed) is None
+    measures.show_failures("new/model")
+    assert shown("assay_pairs_failed_total", failed) == 0
+
+
 def test_usage_counts_tokens_and_cost_and_calls_without_a_price() -> None:
     labels = {"provider": "used", "model": "m"}
     measures.count_usage("used", "used/m", Usage(1, 0, 100, 20, 0.5))

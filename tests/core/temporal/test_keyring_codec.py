@@ -1,6 +1,7 @@
 """What Temporal stores can be read with the right keys only, across a rotation of keys."""
 
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -110,6 +111,11 @@ class NeedsNothing(PayloadCodec):
         return list(payloads)
 
 
+class Picky(NeedsNothing):
+    def __init__(self, keys: str) -> None:
+        raise ValueError(f"not a key: {keys}")
+
+
 @pytest.mark.parametrize(
     ("name", "keys", "message"),
     [
@@ -120,13 +126,23 @@ class NeedsNothing(PayloadCodec):
         ("core.settings:Settings", None, "no subclass of temporalio.converter.PayloadCodec"),
         (KEYRING, None, "needs keys"),
         (f"{__name__}:NeedsNothing", NEW, "takes no keys"),
+        (f"{__name__}:Picky", NEW, r"Picky cannot be made \(ValueError\)\. Check"),
+        (":Codec", None, ":Codec cannot be imported"),
+        ("broken_codec:Codec", None, "broken_codec:Codec cannot be imported: SyntaxError"),
     ],
 )
 def test_a_codec_that_cannot_be_made_stops_the_process(
-    name: str | None, keys: str | None, message: str
+    name: str | None,
+    keys: str | None,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(Misconfigured, match=message):
+    (tmp_path / "broken_codec.py").write_text("class Codec(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Misconfigured, match=message) as refused:
         load_codec(name, SecretStr(keys) if keys else None)
+    assert NEW not in refused.value.message
 
 
 def test_a_codec_is_made_with_its_keys_or_without_any() -> None:
