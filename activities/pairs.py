@@ -210,7 +210,7 @@ class Pairs:
     def _refused(self, pair: Pair, error: JudgeUnusable, attempt: AttemptState) -> EndedPair:
         """Decides whether a refusal stops the run, is retried, or fails only this pair."""
         run_id, unmistakable = pair.spec.run_id, error.unmistakable
-        if not error.by_provider or self._refusals.refused(
+        if error.at_once or self._refusals.refused(
             run_id, pair.target_id, unmistakable=unmistakable
         ):
             raise error

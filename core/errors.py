@@ -213,15 +213,13 @@ class JudgeFailed(JudgeError):
 
 class JudgeUnusable(JudgeError):
     def __init__(
-        self, message: str, *, provider: str, unmistakable: bool = True, by_provider: bool = False
+        self, message: str, *, provider: str, unmistakable: bool = True, at_once: bool = True
     ) -> None:
-        """`by_provider`: whether a provider refused a call. Otherwise no pair of the run can
-        succeed, and the run stops at once.
+        """`at_once`: whether no pair of the run can succeed, so that the run stops at once.
 
-        `unmistakable`: whether the words of the refusal concern every call. A run stops when
-        several targets in a row were refused; without such words also some seconds must have
-        passed.
+        Otherwise the run stops when several targets in a row were refused. `unmistakable`: whether
+        the provider gave a reason; without one also some seconds must have passed.
         """
         super().__init__(message, provider=provider)
         self.unmistakable = unmistakable
-        self.by_provider = by_provider
+        self.at_once = at_once

@@ -90,7 +90,7 @@ def judge_error(fault: Fault, sent: RequestSent) -> JudgeError:
             message,
             provider=sent.provider,
             unmistakable=_is_unmistakable(fault, kind),
-            by_provider=True,
+            at_once=_is_known_reason(fault, sent, kind),
         )
     if kind in {Meaning.BUSY, Meaning.RATE_LIMITED}:
         return JudgeBusy(
@@ -100,6 +100,16 @@ def judge_error(fault: Fault, sent: RequestSent) -> JudgeError:
             rate_limited=kind is Meaning.RATE_LIMITED,
         )
     return JudgeFailed(message, provider=sent.provider)
+
+
+def _is_known_reason(fault: Fault, sent: RequestSent, kind: Meaning) -> bool:
+    """Whether the provider named its reason in words that are known. Firewalls also answer in JSON,
+    with other words and the same statuses.
+    """
+    text = without_quotes(fault.body, sent)
+    return not is_page(text) and any(
+        found is kind and pattern.search(text) for found, pattern in BY_BODY
+    )
 
 
 def _is_unmistakable(fault: Fault, kind: Meaning) -> bool:

@@ -95,9 +95,7 @@ async def test_a_refused_part_costs_its_share_of_the_shared_call_once(
 ) -> None:
     async def refuse_alone(question: Question[Any], times: int) -> None:
         if question.shared_by == 1 and (alone_fails or times == 1):
-            refusal = JudgeUnusable(
-                "403", provider="scripted", unmistakable=False, by_provider=True
-            )
+            refusal = JudgeUnusable("403", provider="scripted", unmistakable=False, at_once=False)
             raise refusal.having_spent(Usage(calls=1, prompt_tokens=7, cost_usd=0.0005))
 
     stack.judges.script = refuse_alone

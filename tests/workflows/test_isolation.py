@@ -31,7 +31,7 @@ async def test_one_trace_that_a_firewall_refuses_fails_alone(stack: Stack) -> No
     async def firewall(question: Question[Any], times: int) -> None:
         if "order K-7" in question.trace:
             raise JudgeUnusable(
-                "403: an HTML page", provider="scripted", unmistakable=False, by_provider=True
+                "403: an HTML page", provider="scripted", unmistakable=False, at_once=False
             )
 
     stack.judges.script = firewall
@@ -51,7 +51,7 @@ async def test_a_provider_that_refuses_every_trace_ends_the_run(
 ) -> None:
     async def refuse(_question: Question[Any], _times: int) -> None:
         raise JudgeUnusable(
-            "404: not found", provider="scripted", unmistakable=False, by_provider=True
+            "404: not found", provider="scripted", unmistakable=False, at_once=False
         )
 
     monkeypatch.setattr(refusals, "MIN_SECONDS", 0.0)
@@ -68,7 +68,7 @@ async def test_a_provider_that_refuses_every_trace_ends_the_run(
 async def test_a_refusal_that_passes_fails_nothing(stack: Stack) -> None:
     async def deploying(question: Question[Any], times: int) -> None:
         if times == 1:
-            raise JudgeUnusable("404", provider="scripted", unmistakable=False, by_provider=True)
+            raise JudgeUnusable("404", provider="scripted", unmistakable=False, at_once=False)
 
     stack.judges.script = deploying
     async with stack.worker():

@@ -81,7 +81,7 @@ async def judge(
 
 async def refuse(question: Question[Any], _times: int) -> None:
     if question.stage == "task_completion":
-        raise JudgeUnusable("401", provider="scripted", unmistakable=False, by_provider=True)
+        raise JudgeUnusable("401", provider="scripted", unmistakable=False, at_once=False)
 
 
 async def refusals_of(
@@ -145,7 +145,7 @@ async def test_answers_of_the_judge_keep_a_run_with_refused_traces_going(
 
 async def deny(question: Question[Any], _times: int) -> None:
     if question.stage == "task_completion":
-        raise JudgeUnusable("403: not authorized", provider="scripted", by_provider=True)
+        raise JudgeUnusable("403: not authorized", provider="scripted", at_once=False)
 
 
 async def test_one_trace_that_a_firewall_refuses_in_words_stops_nothing(

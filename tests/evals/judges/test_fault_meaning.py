@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from core.errors import JudgeBusy, JudgeError, JudgeFailed
+from core.errors import JudgeBusy, JudgeError, JudgeFailed, JudgeUnusable
 from evals.judges.fault_meaning import RequestSent, judge_error
 from evals.judges.fault_parsing import Fault, asked_wait, fault_within
 from evals.judges.registry import JudgeConfig, configured_judges
@@ -149,3 +149,17 @@ def test_an_error_that_is_nested_too_deeply_to_be_written_is_a_fault() -> None:
     fault = fault_within({"error": {"code": 400, "details": details}}, {})
     assert fault is not None
     assert fault.status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "at_once"),
+    [
+        ('{"error": {"code": "invalid_api_key", "message": "Incorrect API key."}}', True),
+        ('{"error": "Request blocked. Incident 17."}', False),
+        ('{"message": "Forbidden"}', False),
+    ],
+)
+def test_only_known_words_of_a_refusal_stop_a_run_at_once(body: str, at_once: bool) -> None:
+    error = judge_error(Fault(body, status=403, body=body), RequestSent("p", "P", "m"))
+    assert isinstance(error, JudgeUnusable)
+    assert error.at_once is at_once
