@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         ),
     )
     max_concurrent_requests: int = Field(
-        1000, ge=1, description="Concurrent requests of one API process; more answer 503."
+        1000, ge=1, description="Per API process, three quarters for one project. More: 503."
     )
     max_event_streams: int = Field(
         300,
@@ -167,12 +167,12 @@ class Settings(BaseSettings):
     max_open_runs: int = Field(
         200,
         ge=1,
-        description="Maximum number of open runs; further runs wait to be admitted.",
+        description="Maximum number of open runs; a fifth more for models with few open runs.",
     )
     max_open_runs_per_project: int = Field(
         50,
         ge=1,
-        description="Maximum number of open runs per project; further runs wait to be admitted.",
+        description="Maximum number of open runs per project; a fifth more as above.",
     )
     adopt_runs: bool = Field(
         False,
