@@ -1,5 +1,6 @@
 """Formats log lines as text, or as one JSON object per line."""
 
+import copy
 import logging
 import re
 import sys
@@ -50,9 +51,12 @@ class TextLogFormatter(_ErrorFormatter):
     """Begins the message with the request id, if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
+        line = copy.copy(record)
+        # Python keeps the error here as another handler has written it, with all texts.
+        line.exc_text = None
         request = log_ids.request_id.get()
-        record.request = f" [{request}]" if request else ":"
-        return super().format(record)
+        line.request = f" [{request}]" if request else ":"
+        return super().format(line)
 
 
 def configure(level: str, log_format: LogFormat = "text", *, force: bool = True) -> None:

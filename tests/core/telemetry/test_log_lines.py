@@ -134,6 +134,16 @@ def test_the_server_writes_its_lines_like_all_others(
     assert "the trace" not in written
 
 
+@pytest.mark.parametrize("ours", [TextLogFormatter(), JsonLogFormatter()], ids=["text", "json"])
+def test_what_another_handler_wrote_of_an_error_is_not_repeated(ours: logging.Formatter) -> None:
+    error = KeyError("the trace")
+    failed = logging.LogRecord(
+        "worker", logging.ERROR, "", 0, "Failed", (), (KeyError, error, None)
+    )
+    assert "the trace" in logging.Formatter().format(failed)
+    assert "the trace" not in ours.format(failed)
+
+
 @pytest.mark.parametrize(("request_id", "begin"), [("mine", " [mine] hi"), (None, ": hi")])
 def test_text_names_the_request_if_there_is_one(request_id: str | None, begin: str) -> None:
     lines = TextLogFormatter("%(name)s%(request)s %(message)s")
