@@ -1,7 +1,6 @@
 """Streams an export from one snapshot, with one page in memory."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,6 +14,7 @@ from core.db.database import Database
 from core.errors import Unavailable
 from core.filters import TraceFilters, TraceListFilters
 from core.ids import ProjectId
+from core.owner_counts import OwnerCounts
 from core.queries import export_reads
 from core.queries.trace_reads import StoredTrace
 
@@ -30,7 +30,7 @@ Row = TypeVar("Row")
 
 MAX_EXPORTS_PER_PROJECT: Final = 3
 _running = asyncio.Semaphore(MAX_EXPORTS)
-_of_projects: Counter[ProjectId] = Counter()
+_of_projects = OwnerCounts()
 
 
 def score_export(
@@ -121,7 +121,7 @@ def _response(
     name: str,
     file_format: Format,
 ) -> StreamingResponse:
-    if _of_projects[project_id] >= MAX_EXPORTS_PER_PROJECT:
+    if _of_projects.of(project_id) >= MAX_EXPORTS_PER_PROJECT:
         raise Unavailable(
             "Another export",
             f"{MAX_EXPORTS_PER_PROJECT} exports of this project are running. Try again when one "
@@ -134,14 +134,9 @@ def _response(
 
     async def guarded() -> AsyncIterator[bytes]:
         async with _running:
-            _of_projects[project_id] += 1
-            try:
+            with _of_projects.using(project_id):
                 async for part in content():
                     yield part
-            finally:
-                _of_projects[project_id] -= 1
-                if not _of_projects[project_id]:
-                    del _of_projects[project_id]
 
     return StreamingResponse(
         guarded(),

@@ -1,6 +1,5 @@
 """Limits how many requests one process handles at once, in all and per owner."""
 
-from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Final
 
@@ -9,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import errors
 from api.http.probes import PROBES
 from core.errors import Overloaded
+from core.owner_counts import OwnerCounts
 
 _RETRY_SECONDS: Final = 1.0
 
@@ -25,25 +25,20 @@ class ConcurrencyLimit:
         self._app = app
         self._most = most
         self._owner = owner
-        self._open: Counter[Hashable] = Counter()
+        self._open = OwnerCounts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         owner = None if self._owner is None else self._owner(scope)
-        if self._open[owner] >= self._most:
+        if self._open.of(owner) >= self._most:
             refusal = errors.answer(self._overload(), scope)
             errors.close_if_unread(refusal, scope)
             await refusal(scope, receive, send)
             return
-        self._open[owner] += 1
-        try:
+        with self._open.using(owner):
             await self._app(scope, receive, send)
-        finally:
-            self._open[owner] -= 1
-            if not self._open[owner]:
-                del self._open[owner]
 
     def _overload(self) -> Overloaded:
         whose = "" if self._owner is None else " of this project, or without an API key"

@@ -1,11 +1,11 @@
 """Limits the memory for large requests and responses, in total and per project."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from core.errors import Overloaded, TooLarge
+from core.owner_counts import OwnerCounts
 
 _RETRY_SECONDS = 2.0
 _VALUE_BYTES = {b"{": 240, b"[": 70, b",": 8}
@@ -45,12 +45,12 @@ class MemoryBudget:
     def __init__(self, total: int, *, wait_seconds: float) -> None:
         self._total = total
         self._wait_seconds = wait_seconds
-        self._held: Counter[Hashable] = Counter()
+        self._held = OwnerCounts()
         self._changed = asyncio.Condition()
 
     @property
     def held(self) -> int:
-        return self._held.total()
+        return self._held.total
 
     @asynccontextmanager
     async def reserve(self, owner: Hashable, size: int) -> AsyncIterator[None]:
@@ -60,9 +60,7 @@ class MemoryBudget:
         try:
             yield
         finally:
-            self._held[owner] -= size
-            if not self._held[owner]:
-                del self._held[owner]
+            self._held.remove(owner, size)
             async with self._changed:
                 self._changed.notify_all()
 
@@ -70,7 +68,7 @@ class MemoryBudget:
         try:
             async with asyncio.timeout(self._wait_seconds), self._changed:
                 await self._changed.wait_for(lambda: self._fits(owner, size))
-                self._held[owner] += size
+                self._held.add(owner, size)
         except TimeoutError:
             raise Overloaded(
                 "The server is busy with other large requests. Nothing was stored; send it again.",
@@ -78,4 +76,4 @@ class MemoryBudget:
             ) from None
 
     def _fits(self, owner: Hashable, size: int) -> bool:
-        return self.held + size <= self._total and self._held[owner] + size <= self._total // 2
+        return self.held + size <= self._total and self._held.of(owner) + size <= self._total // 2

@@ -1,11 +1,11 @@
 """Limits the number of open event streams per project."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import RateLimited
 from core.ids import ProjectId
+from core.owner_counts import OwnerCounts
 
 _RETRY_SECONDS = 5.0
 
@@ -15,11 +15,11 @@ class StreamLimit:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open: Counter[ProjectId] = Counter()
+        self._open = OwnerCounts()
 
     def check(self, project_id: ProjectId) -> None:
         """Raises RateLimited."""
-        if self._open[project_id] >= self._most:
+        if self._open.of(project_id) >= self._most:
             raise RateLimited(
                 f"This project has {self._most} event streams open, as many as "
                 "ASSAY_MAX_EVENT_STREAMS allows.",
@@ -30,10 +30,5 @@ class StreamLimit:
     def open(self, project_id: ProjectId) -> Iterator[None]:
         """Counts one stream. Raises RateLimited."""
         self.check(project_id)
-        self._open[project_id] += 1
-        try:
+        with self._open.using(project_id):
             yield
-        finally:
-            self._open[project_id] -= 1
-            if not self._open[project_id]:
-                del self._open[project_id]

@@ -13,6 +13,7 @@ import pytest
 from api.exports import formats, streams
 from core.db.tables import EvalRun
 from core.ids import ScoreStatus, TargetType
+from core.owner_counts import OwnerCounts
 from core.queries import export_reads, run_pairs, run_rows
 from core.usage import Usage
 from tests.api.conftest import Service
@@ -208,10 +209,11 @@ async def test_large_traces_are_exported_one_at_a_time(
 async def test_one_project_does_not_take_every_export(
     sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(streams._of_projects, sqlite_service.project_id, 3)
+    monkeypatch.setattr(streams, "_of_projects", counts := OwnerCounts())
+    counts.add(sqlite_service.project_id, 3)
     refused = await sqlite_service.client.get("/traces.jsonl")
     assert refused.status_code == 503
     assert "3 exports of this project are running" in refused.json()["detail"]
-    monkeypatch.setitem(streams._of_projects, sqlite_service.project_id, 2)
+    counts.remove(sqlite_service.project_id)
     assert (await sqlite_service.client.get("/traces.jsonl")).status_code == 200
-    assert streams._of_projects[sqlite_service.project_id] == 2
+    assert counts.of(sqlite_service.project_id) == 2
