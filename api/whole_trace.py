@@ -35,10 +35,12 @@ async def whole_trace(
     """
     async with stack.database.read() as db:
         sizes = await trace_loading.sizes(db, project, [trace_id])
-        if sizes.get(trace_id, 0) <= MAX_BYTES_ON_LOOP:
-            stored = await trace_reads.get(db, project, trace_id)
-            if not _is_large(stored):
-                return TraceDetail.of(stored)
+        has_few_bytes = sizes.get(trace_id, 0) <= MAX_BYTES_ON_LOOP
+        few = await trace_reads.get(db, project, trace_id) if has_few_bytes else None
+    if few is not None:
+        if _is_large(few):
+            return Response(await json_of(few), media_type="application/json")
+        return TraceDetail.of(few)
 
     async def make() -> Response:
         async with stack.database.read() as db:

@@ -68,8 +68,7 @@ async def session(request: Request, viewer: PageViewer, session_id: str) -> HTML
         signals = await score_reads.latest_of_each(
             db, project, TargetType.TRACE, [str(trace_id) for trace_id in ids]
         )
-        sizes = await trace_loading.sizes(db, project, ids)
-        sized = ((one, sizes.get(one, 0)) for one in ids)
+        sized = await trace_loading.sized(db, project, ids)
         read = next(paging.chunks_by_size(sized, count=_MAX_READ, size=_MAX_READ_BYTES), [])
         loaded = await trace_loading.load(db, project, read)
     ordered = [loaded[trace_id] for trace_id in ids if trace_id in loaded]

@@ -110,21 +110,18 @@ async def get_session(
     async with stack.database.read() as db:
         stored = await session_reads.get(db, project, session_id)
         ids = await trace_reads.ids_of_session(db, project, session_id, query.page)
-        sizes = await trace_loading.sizes(db, project, ids)
+        sized = await trace_loading.sized(db, project, ids)
     summary = SessionSummary.of(stored).model_dump_json().encode()
-    chunks = list(
-        paging.chunks_by_size(
-            ((one, sizes.get(one, 0)) for one in ids), count=TRACES_PER_READ, size=BYTES_PER_READ
-        )
-    )
+    chunks = paging.chunks_by_size(sized, count=TRACES_PER_READ, size=BYTES_PER_READ)
+    sizes = [size for _, size in sized]
 
     async def make() -> Response:
         parts = _with_traces(stack, project, summary, chunks)
         return StreamingResponse(parts, media_type="application/json")
 
-    if max(sizes.values(), default=0) <= BYTES_PER_READ:
+    if max(sizes, default=0) <= BYTES_PER_READ:
         return await make()
-    return reserved(stack, project, sizes.values(), make)
+    return reserved(stack, project, sizes, make)
 
 
 @router.delete(

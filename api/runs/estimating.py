@@ -69,8 +69,8 @@ async def estimate(
         ids = await estimate_reads.random_ids(
             db, project_id, body.filters, count=min(MAX_MEASURED, matching), of=matching
         )
-        sizes = await trace_loading.sizes(db, project_id, ids)
-        ids = _first([(one, sizes.get(one, 0)) for one in ids])
+        sized = _first(await trace_loading.sized(db, project_id, ids))
+        ids = [trace_id for trace_id, _ in sized]
         histories = await estimate_reads.histories(db, project_id, body.metrics)
         known = 0
         if not body.fresh:
@@ -80,7 +80,7 @@ async def estimate(
             )
         # Without bundles each metric needs a separate call.
         groups = [judged] if body.bundle else [[metric] for metric in judged]
-        work = await _measured(db, project_id, ids, groups, histories)
+        work = await _measured(db, project_id, sized, groups, histories)
     pairs = len(ids) * len(judged)
     cached_share = known / pairs if pairs else 0.0
     scale = sampled / len(ids) if ids else 0.0
@@ -139,22 +139,20 @@ def _cost(
     return RangeBody(low=low, high=high), None
 
 
-def _first(sized: Sequence[tuple[UUID, int]]) -> list[UUID]:
+def _first(sized: Sequence[tuple[UUID, int]]) -> Sequence[tuple[UUID, int]]:
     """As many of the traces as one estimate may render."""
     chunks = paging.chunks_by_size(sized, count=MAX_MEASURED, size=MAX_MEASURED_BYTES)
-    return next(chunks, [])
+    return sized[: len(next(chunks, []))]
 
 
 async def _measured(
     db: Reader,
     project_id: ProjectId,
-    ids: Sequence[UUID],
+    sized: Sequence[tuple[UUID, int]],
     groups: Sequence[Sequence[JudgedMetric[Any]]],
     histories: dict[str, History],
 ) -> _Work:
     work = _Work()
-    sizes = await trace_loading.sizes(db, project_id, ids)
-    sized = ((one, sizes.get(one, 0)) for one in ids)
     for chunk in paging.chunks_by_size(sized, count=_TRACES_LOADED, size=_BYTES_LOADED):
         traces = await trace_loading.load(db, project_id, chunk)
         # Runs in a thread, because rendering takes milliseconds per trace and other requests must

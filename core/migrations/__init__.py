@@ -43,11 +43,11 @@ async def downgrade(database: Database, revision: str) -> None:
 
 async def check(database: Database) -> None:
     """Raises Misconfigured if the schema version differs from the one that this code needs."""
-    version = await _version(database)
-    _refuse_newer(version)
-    if version != _head():
+    version, head = await _version(database), _head()
+    if version != head:
+        _refuse_newer(version)
         raise Misconfigured(
-            f"The database is at schema version {version or 'none'}, this code needs {_head()}. "
+            f"The database is at schema version {version or 'none'}, this code needs {head}. "
             "Run `python -m core.migrations`, or set ASSAY_AUTO_MIGRATE=true."
         )
 

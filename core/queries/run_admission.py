@@ -69,18 +69,16 @@ async def admit_next(
     open_runs = await _open_runs(db)
     turns = Counter[UUID]()
     waiting = await _waiting_by_project(db)
+    open_of = {project: open_runs.of(project) for project in waiting}
     for _ in range(limits.in_all - open_runs.total):
         ready = [
             project
             for project, count in waiting.items()
-            if turns[project] < count
-            and open_runs.of(project) + turns[project] < limits.per_project
+            if turns[project] < count and open_of[project] + turns[project] < limits.per_project
         ]
         if not ready:
             break
-        turns[
-            min(ready, key=lambda project: (open_runs.of(project) + turns[project], project))
-        ] += 1
+        turns[min(ready, key=lambda project: (open_of[project] + turns[project], project))] += 1
     admitted: list[EvalRun] = []
     for project, count in turns.items():
         admitted += await _first_waiting(db, project, limit=count)
@@ -104,6 +102,8 @@ async def _beyond_limits(
 ) -> list[EvalRun]:
     """The waiting runs of models with few open runs, for which there is room beyond the limits."""
     found: list[EvalRun] = []
+    if open_runs.are_full(project, limits):
+        return found
     for model in await _waiting_models(db, project):
         while open_runs.have_room(project, model, limits):
             besides = [row.id for row in (*admitted, *found)]

@@ -66,6 +66,12 @@ async def sizes(db: Reader, project_id: ProjectId, ids: Sequence[UUID]) -> dict[
     return {row.id: row.size_bytes for row in rows}
 
 
+async def sized(db: Reader, project_id: ProjectId, ids: Sequence[UUID]) -> list[tuple[UUID, int]]:
+    """The traces in the given order, each with its stored bytes; 0 for one that does not exist."""
+    known = await sizes(db, project_id, ids)
+    return [(trace_id, known.get(trace_id, 0)) for trace_id in ids]
+
+
 async def load(
     db: Reader, project_id: ProjectId, ids: Sequence[UUID]
 ) -> dict[UUID, trace_model.Trace]:

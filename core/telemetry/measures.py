@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from time import perf_counter
 from typing import Final
 
@@ -140,14 +141,13 @@ def model_labels(provider: str, model: str) -> tuple[str, str]:
 
 def show_failures(model: str) -> None:
     """Exposes the failed pairs of a model from zero on, as for the ended runs."""
-    label = bounded_model(model)
-    if label not in _SHOWN:
-        _SHOWN.add(label)
-        for cause in FailureCause:
-            PAIRS_FAILED.labels(cause, label)
+    _show_causes(bounded_model(model))
 
 
-_SHOWN: Final = set[str]()
+@cache
+def _show_causes(label: str) -> None:
+    for cause in FailureCause:
+        PAIRS_FAILED.labels(cause, label)
 
 
 def count_usage(provider: str, model: str, usage: Usage) -> None:
