@@ -215,10 +215,11 @@ class JudgeUnusable(JudgeError):
     def __init__(
         self, message: str, *, provider: str, unmistakable: bool = True, at_once: bool = True
     ) -> None:
-        """`at_once`: whether no pair of the run can succeed, so that the run stops at once.
+        """`at_once`: no pair of the run can succeed, so the run stops at once. If False, the run
+        stops after refusals of several targets in a row.
 
-        Otherwise the run stops when several targets in a row were refused. `unmistakable`: whether
-        the provider gave a reason; without one also some seconds must have passed.
+        `unmistakable`: the provider gave a reason. If False, the refusals must also last for some
+        seconds.
         """
         super().__init__(message, provider=provider)
         self.unmistakable = unmistakable

@@ -61,7 +61,7 @@ def key_text(headers: Headers) -> str | None:
 
 
 def owner_of(scope: AsgiScope) -> Hashable:
-    """Who uses the memory and the place of a request: its project or key.
+    """The project or key to which the memory and the slot of a request are counted.
 
     All requests without a key have one owner, because anybody can send them, from any number of
     connections.

@@ -75,7 +75,10 @@ def may_mend(body: bytes, request: Descriptor) -> bool:
 
 
 def _count_fields(body: bytes, request: Descriptor, most: int) -> int:
-    """Stops beyond `most`. Skips the rest of a message whose bytes are not protobuf."""
+    """The number of fields; counting stops as soon as the number exceeds `most`.
+
+    Skips the rest of a message whose bytes are not protobuf.
+    """
     found = 0
     open_messages = [(0, len(body), _message_fields(request))]
     while open_messages and found <= most:
@@ -124,7 +127,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
     """The number, and where the next bytes begin. Raises IndexError and ValueError."""
     number = body[at]
     at += 1
-    if number < 0x80:
+    if number < _LONG:
         return number, at
     number &= 0x7F
     # Longer numbers are not protobuf, and every further byte would copy the number so far.
@@ -132,7 +135,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
         byte = body[at]
         at += 1
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < _LONG:
             return number, at
     raise ValueError
 

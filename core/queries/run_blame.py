@@ -144,7 +144,7 @@ def _blamed_by(finding: StoredFinding, names: dict[UUID, StepName]) -> set[str]:
     if finding.tool:
         return {finding.tool}
     if finding.kind == "missing":
-        # Its steps are those before the missing action.
+        # The finding names the steps before the missing action.
         return {MISSING}
     steps = [names[span_id] for span_id in finding.span_ids if span_id in names]
     tools = {step.name for step in steps if step.kind is SpanKind.TOOL}

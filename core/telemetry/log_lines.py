@@ -52,7 +52,7 @@ class TextLogFormatter(_ErrorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = copy.copy(record)
-        # Python keeps the error here as another handler has written it, with all texts.
+        # Another handler may have stored the error here, with all its texts.
         line.exc_text = None
         request = log_ids.request_id.get()
         line.request = f" [{request}]" if request else ":"
@@ -62,7 +62,7 @@ class TextLogFormatter(_ErrorFormatter):
 def configure(level: str, log_format: LogFormat = "text", *, force: bool = True) -> None:
     """Logs to standard error. LiteLLM and the HTTP clients log only warnings and errors.
 
-    At DEBUG other libraries stay at INFO, because they would log what they send and receive.
+    At DEBUG, libraries still log at INFO: their DEBUG lines contain what they send and receive.
     Without `force`, a process that already has a handler keeps it.
     """
     # Turned off, because its lines would contain query strings.

@@ -98,7 +98,8 @@ class Renewal:
     async def renew(self, workers: Iterable[Worker] = ()) -> None:
         """Takes over what has changed.
 
-        Raises RuntimeError if the server refuses the change, and Misconfigured.
+        Raises Misconfigured if the configuration cannot be read, and RuntimeError if the server
+        refuses the change.
         """
         found = await asyncio.to_thread(connection_config, self._default_address)
         if found == self._known:

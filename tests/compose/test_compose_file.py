@@ -37,7 +37,7 @@ FIXED_HERE = {
     *("ASSAY_TEMPORAL_UI_PORT", "ASSAY_TASK_QUEUE", "ASSAY_AUTO_MIGRATE", "ASSAY_DATABASE_URL"),
     *("ASSAY_TELEMETRY_HOST", "ASSAY_TELEMETRY_PORT"),
 }
-"""Settings that have one value in this file: addresses inside its networks, and the queue."""
+"""Settings that the compose file fixes: addresses inside its networks, and the task queue."""
 OF_UVICORN = {"FORWARDED_ALLOW_IPS"}
 
 
